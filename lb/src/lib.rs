@@ -1,0 +1,1 @@
+//! The balancer: health checks, retries, stats.

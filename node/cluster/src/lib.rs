@@ -1,0 +1,1 @@
+//! Replicated records, the disk log, membership and owners; knows no alerting.

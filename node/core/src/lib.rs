@@ -1,0 +1,1 @@
+//! The rules of alerting, pure: no clock, no runtime, no files.

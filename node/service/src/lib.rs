@@ -1,0 +1,1 @@
+//! What any long-running service needs: YAML, web server, metrics, clock, systemd.

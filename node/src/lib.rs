@@ -1,0 +1,1 @@
+//! The alert node: configuration, notification, engine, API, pages.

@@ -1,0 +1,1 @@
+//! Go text/template and HTML escaping over a trait of values.

@@ -1,0 +1,3 @@
+//! The `tocsin` binary: parses the command line, starts logs, runs one mode.
+
+fn main() {}
