@@ -1,0 +1,1 @@
+//! The HTTP surface: v2, v1, operations.

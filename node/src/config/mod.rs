@@ -1,0 +1,1 @@
+//! Configuration: from the text of `alertmanager.yml` to values without options left.

@@ -1,0 +1,1 @@
+//! The engine: tables, ingest, the loop over groups, and deliveries.

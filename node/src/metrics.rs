@@ -1,0 +1,1 @@
+//! The metrics of the node, by their upstream names.
