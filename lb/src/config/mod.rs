@@ -1,0 +1,551 @@
+//! What the balancer was told to do, complete and checked. No option is left open here; the YAML shapes are elsewhere.
+
+mod flag;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+pub use flag::{BadServer, ServerFlag, from_flags};
+
+/// The whole configuration.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Config {
+    /// Limits and identity of the process.
+    pub global: Global,
+    /// The access log.
+    pub log: Log,
+    /// The admin socket, if one is wanted.
+    pub admin_socket: Option<AdminSocket>,
+    /// Where clients connect.
+    pub frontends: Vec<FrontendOptions>,
+    /// Pools of servers.
+    pub backends: Vec<BackendOptions>,
+    /// The stats listener, if one is wanted.
+    pub stats: Option<StatsOptions>,
+}
+
+/// Limits and identity of the process.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Global {
+    /// Client connections of the whole process.
+    pub maxconn: u32,
+    /// Worker threads, 0 for one a CPU.
+    pub threads: usize,
+    /// Whether to go to the background.
+    pub daemon: bool,
+    /// File for the process id.
+    pub pid_file: Option<PathBuf>,
+    /// User to become after binding, when started as root.
+    pub user: String,
+    /// Group to become after binding, when started as root.
+    pub group: String,
+    /// Directory to be confined to after binding.
+    pub chroot: Option<PathBuf>,
+    /// Longest drain on stop.
+    pub hard_stop_after: Duration,
+    /// Version told to tools that ask for HAProxy's.
+    pub compat_version: String,
+}
+
+/// Shape of an access log line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum LogFormat {
+    /// HAProxy's `option httplog`.
+    Httplog,
+    /// One JSON object a line.
+    Json,
+}
+
+/// Least severity that is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
+pub enum LogLevel {
+    /// Everything.
+    Debug,
+    /// One line a stream, as HAProxy.
+    Info,
+    /// Only lines of streams that went wrong.
+    Warn,
+    /// Only lines of streams that went wrong.
+    Error,
+}
+
+/// The access log.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Log {
+    /// Shape of a line.
+    pub format: LogFormat,
+    /// Least severity.
+    pub level: LogLevel,
+    /// Program name in a syslog prefix.
+    pub tag: String,
+    /// Raise lines of streams that went wrong to `err`.
+    pub separate_errors: bool,
+}
+
+/// The admin socket.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AdminSocket {
+    /// Its path.
+    pub path: PathBuf,
+    /// Permission bits.
+    pub mode: u32,
+    /// What its clients may do.
+    pub level: Level,
+    /// Idle clients are dropped after it.
+    pub timeout: Duration,
+    /// Clients at once.
+    pub maxconn: usize,
+    /// Whether the path was asked for: if so, failing to bind it is an error.
+    pub given: bool,
+}
+
+/// What a client of the admin socket may do; each may do what the ones before may.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Level {
+    /// Reads.
+    User,
+    /// Also clears counters and sees sessions.
+    Operator,
+    /// Also changes state.
+    Admin,
+}
+
+/// Inactivity limits and deadlines.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Timeouts {
+    /// Absolute, for a complete request header.
+    pub http_request: Duration,
+    /// Idle wait for the next request.
+    pub http_keep_alive: Duration,
+    /// Client inactivity.
+    pub client: Duration,
+    /// Connection to a server, per attempt.
+    pub connect: Duration,
+    /// Wait for a free server.
+    pub queue: Duration,
+    /// Server inactivity.
+    pub server: Duration,
+    /// Reading phase of a check.
+    pub check: Duration,
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        let seconds = Duration::from_secs;
+        Timeouts {
+            http_request: seconds(10),
+            http_keep_alive: seconds(10),
+            client: seconds(60),
+            connect: seconds(10),
+            queue: seconds(60),
+            server: seconds(60),
+            check: seconds(10),
+        }
+    }
+}
+
+/// Sizes a client may not exceed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Request line and headers.
+    pub header_bytes: usize,
+    /// Header lines.
+    pub headers: usize,
+    /// Request target.
+    pub uri_bytes: usize,
+    /// Request body.
+    pub body_bytes: u64,
+    /// Requests on one connection, 0 for no limit.
+    pub requests_per_connection: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits {
+            header_bytes: 16 << 10,
+            headers: 100,
+            uri_bytes: 8 << 10,
+            body_bytes: 64 << 20,
+            requests_per_connection: 0,
+        }
+    }
+}
+
+/// A place where clients connect.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FrontendOptions {
+    /// Its name in the log and on the page.
+    pub name: String,
+    /// Addresses to bind.
+    pub bind: Vec<BindOptions>,
+    /// Connections at once.
+    pub maxconn: u32,
+    /// Whether `X-Forwarded-For` is appended.
+    pub forward_for: ForwardFor,
+    /// Whether `X-Forwarded-Proto` is set.
+    pub forwarded_proto: bool,
+    /// Connections without a byte are not logged.
+    pub dont_log_null: bool,
+    /// Sizes.
+    pub limits: Limits,
+    /// Deadlines.
+    pub timeouts: Timeouts,
+    /// Name of the backend.
+    pub default_backend: String,
+    /// How long the listeners stay open on stop.
+    pub shutdown_delay: Duration,
+}
+
+/// One address to bind, `*:9093`, `[::]:9093` or `HOST:PORT`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct BindOptions {
+    /// As written.
+    pub address: String,
+}
+
+/// The forwarding header.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ForwardFor {
+    /// Whether it is appended.
+    pub enabled: bool,
+    /// Its name.
+    pub header: String,
+    /// Only where the request has none.
+    pub if_none: bool,
+}
+
+/// How a server is chosen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Balance {
+    /// Smooth weighted round robin.
+    RoundRobin,
+    /// Fewest streams for its weight.
+    LeastConn,
+    /// The better of two at random.
+    Random,
+    /// The first below its `maxconn`.
+    First,
+}
+
+impl Balance {
+    /// The name in the configuration and on the page.
+    pub fn name(self) -> &'static str {
+        match self {
+            Balance::RoundRobin => "roundrobin",
+            Balance::LeastConn => "leastconn",
+            Balance::Random => "random",
+            Balance::First => "first",
+        }
+    }
+}
+
+/// Which failures are tried again, beside the rule for alert posts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RetryOn {
+    /// No connection: nothing was sent.
+    pub conn_failure: bool,
+    /// Closed before a byte of the answer, for GET and HEAD.
+    pub empty_response: bool,
+}
+
+/// Where an alert post goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AlertMode {
+    /// One server, another when it fails.
+    Balance,
+    /// All servers.
+    Fanout,
+    /// Balance while every server says that the cluster is whole.
+    Auto,
+}
+
+/// The own path of alert posts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AlertOptions {
+    /// Where they go.
+    pub mode: AlertMode,
+    /// Wait for the header of an answer before another server is tried.
+    pub try_timeout: Duration,
+    /// No attempt starts after it.
+    pub deadline: Duration,
+    /// Bytes of all bodies kept at once.
+    pub memory: u64,
+}
+
+/// Active health checks.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CheckOptions {
+    /// Target asked for.
+    pub path: String,
+    /// Method used.
+    pub method: String,
+    /// `Host` sent; empty for the server's address.
+    pub host: String,
+    /// Codes that pass, as inclusive ranges.
+    pub expect: Vec<(u16, u16)>,
+    /// Between checks of a server that is up.
+    pub interval: Duration,
+    /// While it changes state.
+    pub fast_interval: Duration,
+    /// While it is down.
+    pub down_interval: Duration,
+    /// Failures that bring it down.
+    pub fall: u32,
+    /// Passes that bring it up.
+    pub rise: u32,
+    /// Jitter of the interval, in per cent.
+    pub spread: u32,
+    /// How a server starts.
+    pub init: InitialHealth,
+    /// 404 takes a server out of the balance without bringing it down.
+    pub disable_on_404: bool,
+}
+
+/// Health of a server before its first check.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum InitialHealth {
+    /// Up, one failure from down.
+    Up,
+    /// Up, all failures from down.
+    FullyUp,
+    /// Down.
+    Down,
+}
+
+/// A pool of servers.
+#[derive(Clone, Debug, PartialEq)]
+pub struct BackendOptions {
+    /// Its name.
+    pub name: String,
+    /// How a server is chosen.
+    pub balance: Balance,
+    /// Whether connections to servers are used again.
+    pub keep_alive: bool,
+    /// Further attempts of one request.
+    pub retries: u32,
+    /// Whether a further attempt may go to another server.
+    pub redispatch: bool,
+    /// What is tried again.
+    pub retry_on: RetryOn,
+    /// One attempt's connect while another server is eligible.
+    pub connect_try: Duration,
+    /// Alert posts.
+    pub alerts: AlertOptions,
+    /// Health checks.
+    pub check: CheckOptions,
+    /// Deadlines.
+    pub timeouts: Timeouts,
+    /// Idle connections a thread keeps.
+    pub pool_size: usize,
+    /// How long one is kept.
+    pub pool_idle: Duration,
+    /// All backups at once rather than the first.
+    pub all_backups: bool,
+    /// The servers.
+    pub servers: Vec<ServerOptions>,
+}
+
+/// One server.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ServerOptions {
+    /// Its name.
+    pub name: String,
+    /// `HOST:PORT`.
+    pub address: String,
+    /// Share of the traffic, 0 to 256.
+    pub weight: u32,
+    /// Streams at once, 0 for no limit.
+    pub maxconn: u32,
+    /// Requests that may wait for it, 0 for no limit.
+    pub maxqueue: u32,
+    /// Used only where no other is up.
+    pub backup: bool,
+    /// Ramp after it came up.
+    pub slow_start: Duration,
+    /// Starts in maintenance.
+    pub disabled: bool,
+    /// Whether it is checked.
+    pub check: bool,
+}
+
+/// Who may change state on the stats listener.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum AdminMode {
+    /// Nobody.
+    Off,
+    /// Whoever has the token.
+    Token,
+    /// Whoever has a password.
+    Basic,
+    /// Everybody, as HAProxy's `stats admin if TRUE`.
+    Any,
+}
+
+/// The stats listener.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StatsOptions {
+    /// Addresses to bind.
+    pub bind: Vec<BindOptions>,
+    /// Path of the page.
+    pub uri: String,
+    /// Told to browsers.
+    pub refresh: Duration,
+    /// Connections at once.
+    pub maxconn: u32,
+    /// Who may change state.
+    pub admin: AdminMode,
+    /// File with the token.
+    pub token_file: Option<PathBuf>,
+    /// Whether addresses are shown.
+    pub legends: bool,
+    /// Whether `/metrics` has HAProxy's names.
+    pub haproxy_metrics: bool,
+}
+
+impl Default for Config {
+    /// The guide's set-up without servers.
+    fn default() -> Self {
+        Config {
+            global: Global::default(),
+            log: Log {
+                format: LogFormat::Httplog,
+                level: LogLevel::Info,
+                tag: "tocsin-lb".to_owned(),
+                separate_errors: false,
+            },
+            admin_socket: Some(AdminSocket::default()),
+            frontends: vec![FrontendOptions::named("alertmanager_frontend")],
+            backends: vec![BackendOptions::named("alertmanager_backend")],
+            stats: Some(StatsOptions::default()),
+        }
+    }
+}
+
+impl Default for Global {
+    fn default() -> Self {
+        Global {
+            maxconn: 4096,
+            threads: 0,
+            daemon: false,
+            pid_file: None,
+            user: String::new(),
+            group: String::new(),
+            chroot: None,
+            hard_stop_after: Duration::from_secs(30),
+            compat_version: "2.6.12".to_owned(),
+        }
+    }
+}
+
+impl Default for AdminSocket {
+    fn default() -> Self {
+        AdminSocket {
+            path: PathBuf::from("/run/tocsin-lb/lb.sock"),
+            mode: 0o660,
+            level: Level::Admin,
+            timeout: Duration::from_secs(30),
+            maxconn: 10,
+            given: false,
+        }
+    }
+}
+
+impl FrontendOptions {
+    /// The guide's frontend under the name `name`.
+    pub fn named(name: &str) -> Self {
+        FrontendOptions {
+            name: name.to_owned(),
+            bind: vec![BindOptions { address: "*:9093".to_owned() }],
+            maxconn: 3000,
+            forward_for: ForwardFor {
+                enabled: true,
+                header: "X-Forwarded-For".to_owned(),
+                if_none: false,
+            },
+            forwarded_proto: false,
+            dont_log_null: true,
+            limits: Limits::default(),
+            timeouts: Timeouts::default(),
+            default_backend: "alertmanager_backend".to_owned(),
+            shutdown_delay: Duration::ZERO,
+        }
+    }
+}
+
+impl BackendOptions {
+    /// The guide's backend under the name `name`, without servers.
+    pub fn named(name: &str) -> Self {
+        BackendOptions {
+            name: name.to_owned(),
+            balance: Balance::RoundRobin,
+            keep_alive: true,
+            retries: 3,
+            redispatch: true,
+            retry_on: RetryOn { conn_failure: true, empty_response: true },
+            connect_try: Duration::from_secs(2),
+            alerts: AlertOptions {
+                mode: AlertMode::Auto,
+                try_timeout: Duration::from_secs(3),
+                deadline: Duration::from_secs(9),
+                memory: 256 << 20,
+            },
+            check: CheckOptions::default(),
+            timeouts: Timeouts::default(),
+            pool_size: 128,
+            pool_idle: Duration::from_secs(8),
+            all_backups: false,
+            servers: Vec::new(),
+        }
+    }
+}
+
+impl Default for CheckOptions {
+    fn default() -> Self {
+        CheckOptions {
+            path: "/-/healthy".to_owned(),
+            method: "GET".to_owned(),
+            host: String::new(),
+            expect: vec![(200, 200)],
+            interval: Duration::from_secs(10),
+            fast_interval: Duration::ZERO,
+            down_interval: Duration::ZERO,
+            fall: 3,
+            rise: 2,
+            spread: 5,
+            init: InitialHealth::Up,
+            disable_on_404: false,
+        }
+    }
+}
+
+impl ServerOptions {
+    /// A server with all defaults.
+    pub fn new(name: &str, address: &str) -> Self {
+        ServerOptions {
+            name: name.to_owned(),
+            address: address.to_owned(),
+            weight: 1,
+            maxconn: 0,
+            maxqueue: 0,
+            backup: false,
+            slow_start: Duration::ZERO,
+            disabled: false,
+            check: true,
+        }
+    }
+}
+
+impl Default for StatsOptions {
+    fn default() -> Self {
+        StatsOptions {
+            bind: vec![BindOptions { address: "*:8404".to_owned() }],
+            uri: "/stats".to_owned(),
+            refresh: Duration::from_secs(30),
+            maxconn: 100,
+            admin: AdminMode::Token,
+            token_file: None,
+            legends: true,
+            haproxy_metrics: true,
+        }
+    }
+}
