@@ -1,1 +1,7 @@
-//! What templates see of a notification.
+//! What a notification says: the data that templates see and the templates themselves.
+
+mod data;
+mod kv;
+
+pub use data::{Alert, AlertStatus, Data, Group};
+pub use kv::Kv;
