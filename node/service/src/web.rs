@@ -1,0 +1,170 @@
+//! The web server: HTTP/1.1 over given listeners, with limits on everything a stranger can make
+//! large or slow, and a graceful stop. What is answered is the handler's business.
+
+mod body;
+mod connection;
+mod pulse;
+
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+
+use http::{Request, Response};
+use hyper::body::Incoming;
+use tokio::{net::TcpListener, sync::Semaphore, task::JoinSet};
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, warn};
+
+pub use body::{Body, BodyError, read_body};
+
+/// What a client may cost. The defaults are those of the node and of the balancer's pages.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// From the first byte of a request's head to its last.
+    pub header_timeout: Duration,
+    /// Without a byte moving: between requests, within a body, or while writing an answer.
+    pub idle_timeout: Duration,
+    /// Bytes of a request's head; more is answered 431.
+    pub header_max_bytes: usize,
+    /// Header lines; more is answered 431.
+    pub headers_max: usize,
+    /// Open connections; more are accepted and closed at once.
+    pub connections_max: usize,
+    /// What running requests get when the server stops; then they are cut off.
+    pub stop_grace: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            header_timeout: Duration::from_secs(10),
+            idle_timeout: Duration::from_secs(120),
+            header_max_bytes: 64 * 1024,
+            headers_max: 128,
+            connections_max: 20_000,
+            stop_grace: Duration::from_secs(5),
+        }
+    }
+}
+
+/// The other end of a request's connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Peer {
+    /// Where the connection comes from; a balancer's address if there is one in between.
+    pub address: SocketAddr,
+    /// Whether the connection is TLS.
+    pub encrypted: bool,
+}
+
+/// Answers requests. Implemented by every suitable async function or closure.
+pub trait Handler: Clone + Send + Sync + 'static {
+    /// One request, one answer. A panic inside is caught, logged and answered 500.
+    fn answer(
+        &self,
+        request: Request<Incoming>,
+        peer: Peer,
+    ) -> impl Future<Output = Response<Body>> + Send;
+}
+
+impl<F, A> Handler for F
+where
+    F: Fn(Request<Incoming>, Peer) -> A + Clone + Send + Sync + 'static,
+    A: Future<Output = Response<Body>> + Send,
+{
+    fn answer(
+        &self,
+        request: Request<Incoming>,
+        peer: Peer,
+    ) -> impl Future<Output = Response<Body>> + Send {
+        self(request, peer)
+    }
+}
+
+/// Binds an address such as `:9093`, `127.0.0.1:0` or `[::]:9093`; no host means all of them.
+///
+/// # Errors
+/// When the address cannot be read or bound.
+pub async fn bind(address: &str) -> io::Result<TcpListener> {
+    match address.strip_prefix(':') {
+        // A dual-stack socket where the machine has IPv6, as Go's listeners are.
+        Some(port) => match TcpListener::bind(format!("[::]:{port}")).await {
+            Err(error) if error.kind() != io::ErrorKind::AddrInUse => {
+                TcpListener::bind(format!("0.0.0.0:{port}")).await
+            }
+            bound => bound,
+        },
+        None => TcpListener::bind(address).await,
+    }
+}
+
+/// Serves until `stop` is cancelled and the running requests have ended, or were cut off after
+/// [`Limits::stop_grace`]. Listeners close as soon as `stop` is cancelled.
+pub async fn serve(
+    listeners: Vec<TcpListener>,
+    limits: Limits,
+    handler: impl Handler,
+    stop: CancellationToken,
+) {
+    let room = Arc::new(Semaphore::new(limits.connections_max));
+    let mut acceptors = JoinSet::new();
+    for listener in listeners {
+        acceptors.spawn(accept_all(
+            listener,
+            limits.clone(),
+            handler.clone(),
+            Arc::clone(&room),
+            stop.clone(),
+        ));
+    }
+    while acceptors.join_next().await.is_some() {}
+}
+
+async fn accept_all(
+    listener: TcpListener,
+    limits: Limits,
+    handler: impl Handler,
+    room: Arc<Semaphore>,
+    stop: CancellationToken,
+) {
+    let mut connections = JoinSet::new();
+    loop {
+        let accepted = tokio::select! {
+            biased;
+            () = stop.cancelled() => break,
+            accepted = listener.accept() => accepted,
+            Some(_) = connections.join_next(), if !connections.is_empty() => continue,
+        };
+        match accepted {
+            Ok((socket, address)) => {
+                let Ok(place) = Arc::clone(&room).try_acquire_owned() else {
+                    debug!(peer = %address, "connection refused, too many are open");
+                    continue;
+                };
+                let (limits, handler, stop) = (limits.clone(), handler.clone(), stop.clone());
+                connections.spawn(async move {
+                    // Answers are written whole, so waiting for more to send only delays them.
+                    let _ = socket.set_nodelay(true);
+                    let peer = Peer { address, encrypted: false };
+                    connection::run(socket, peer, &limits, handler, stop).await;
+                    drop(place);
+                });
+            }
+            Err(error) => pause_after(&error).await,
+        }
+    }
+    drop(listener);
+    let all_ended = async { while connections.join_next().await.is_some() {} };
+    if tokio::time::timeout(limits.stop_grace, all_ended).await.is_err() {
+        debug!("requests cut off, the server stops");
+    }
+}
+
+/// Running out of descriptors passes when connections end; a client that went away is no error.
+async fn pause_after(error: &io::Error) {
+    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
+    if !matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset) {
+        warn!(%error, "accepting connections failed, will retry");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+#[cfg(test)]
+mod tests;
