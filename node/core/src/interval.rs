@@ -1,0 +1,384 @@
+//! Time intervals: when a route is mute or active. Knows no clock and no zone database.
+//!
+//! Zones come through a function that the caller passes: reading the system's database is input.
+
+use std::fmt;
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+
+/// Why a part of a time interval is refused; prints as upstream says it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BadInterval {
+    /// An end before or at the start.
+    #[error("start time cannot be equal or greater than end time")]
+    TimesReversed,
+    /// One of the two is missing.
+    #[error("both start and end times must be provided")]
+    TimeMissing,
+    /// Not `HH:MM`.
+    #[error("couldn't parse timestamp {0}, invalid format")]
+    Time(String),
+    /// Not one or two parts.
+    #[error("couldn't parse range {0}, invalid format")]
+    Range(String),
+    /// Not an English weekday.
+    #[error("{0} is not a valid weekday")]
+    Weekday(String),
+    /// Sunday is the first day of the week.
+    #[error("start day cannot be before end day")]
+    WeekdaysReversed,
+    /// Not a whole number from 1 to 31 or -31 to -1.
+    #[error("{0} is not a valid day of the month: out of range")]
+    Day(String),
+    /// Not a whole number.
+    #[error("{0} is not a valid number")]
+    Number(String),
+    /// From the month's end to its start.
+    #[error("end day must be negative if start day is negative")]
+    DaySigns,
+    /// In no month is the end after the start.
+    #[error("end day {end} is always before start day {start}")]
+    DaysReversed {
+        /// As written.
+        start: i32,
+        /// As written.
+        end: i32,
+    },
+    /// Neither a month's English name nor a number.
+    #[error("{0} is not a valid month")]
+    Month(String),
+    /// The range ends before it starts.
+    #[error("end month {end} is before start month {start}")]
+    MonthsReversed {
+        /// As written.
+        start: String,
+        /// As written.
+        end: String,
+    },
+    /// The range ends before it starts.
+    #[error("end year {end} is before start year {start}")]
+    YearsReversed {
+        /// As written.
+        start: i32,
+        /// As written.
+        end: i32,
+    },
+    /// No such zone.
+    #[error("unknown time zone {0}")]
+    Zone(String),
+}
+
+/// An interval with a name; it holds when one of its intervals does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NamedInterval {
+    /// Its name.
+    pub name: Box<str>,
+    /// Any of these.
+    pub intervals: Vec<TimeInterval>,
+}
+
+impl NamedInterval {
+    /// Whether the moment is inside.
+    #[must_use]
+    pub fn contains(&self, at: Timestamp) -> bool {
+        self.holding(at) != 0
+    }
+
+    /// In how many of its intervals the moment is.
+    #[must_use]
+    pub fn holding(&self, at: Timestamp) -> usize {
+        self.intervals.iter().filter(|interval| interval.contains(at)).count()
+    }
+}
+
+/// An interval: each field that is given must hold. A field given as an empty list never holds.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct TimeInterval {
+    /// Times of the day.
+    pub times: Option<Vec<TimeRange>>,
+    /// Days of the week.
+    pub weekdays: Option<Vec<WeekdayRange>>,
+    /// Days of the month.
+    pub days_of_month: Option<Vec<DayRange>>,
+    /// Months.
+    pub months: Option<Vec<MonthRange>>,
+    /// Years.
+    pub years: Option<Vec<YearRange>>,
+    /// The zone whose calendar counts; UTC when `None`.
+    pub location: Option<TimeZone>,
+}
+
+impl TimeInterval {
+    /// Whether the moment is inside.
+    #[must_use]
+    pub fn contains(&self, at: Timestamp) -> bool {
+        let zone = self.location.clone().unwrap_or(TimeZone::UTC);
+        let local = at.to_zoned_datetime(zone).datetime();
+        let minute =
+            u16::from(local.hour().unsigned_abs()) * 60 + u16::from(local.minute().unsigned_abs());
+        let weekday = local.weekday().to_sunday_zero_offset().unsigned_abs();
+        let days = i32::from(local.days_in_month());
+        any(self.times.as_ref(), |range| range.start <= minute && minute < range.end)
+            && any(self.weekdays.as_ref(), |range| range.start <= weekday && weekday <= range.end)
+            && any(self.days_of_month.as_ref(), |range| {
+                range.contains(i32::from(local.day()), days)
+            })
+            && any(self.months.as_ref(), |range| {
+                within(range.start, i32::from(local.month()), range.end)
+            })
+            && any(self.years.as_ref(), |range| {
+                within(range.start, i32::from(local.year()), range.end)
+            })
+    }
+}
+
+fn any<T>(ranges: Option<&Vec<T>>, holds: impl Fn(&T) -> bool) -> bool {
+    ranges.is_none_or(|ranges| ranges.iter().any(holds))
+}
+
+fn within(start: i32, value: i32, end: i32) -> bool {
+    start <= value && value <= end
+}
+
+/// Finds a zone: empty and `UTC` are UTC, everything else is asked of `find`, which also decides what `Local` is.
+/// # Errors
+/// [`BadInterval::Zone`] when there is none, also when the name is written in other letter case.
+pub fn zone(name: &str, find: impl Fn(&str) -> Option<TimeZone>) -> Result<TimeZone, BadInterval> {
+    if matches!(name, "" | "UTC") {
+        return Ok(TimeZone::UTC);
+    }
+    let unknown = || BadInterval::Zone(name.to_owned());
+    let zone = find(name).ok_or_else(unknown)?;
+    let same_case = name == "Local" || zone.iana_name().is_none_or(|found| found == name);
+    if same_case { Ok(zone) } else { Err(unknown()) }
+}
+
+/// Minutes of the day, the end not included.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TimeRange {
+    /// Minute of the day.
+    pub start: u16,
+    /// Minute of the day, at most 1440.
+    pub end: u16,
+}
+
+impl TimeRange {
+    /// Reads `start_time` and `end_time`, each `HH:MM`; empty is missing.
+    /// # Errors
+    /// [`BadInterval`] for another form, a missing one, or an end that is not after the start.
+    pub fn parse(start: &str, end: &str) -> Result<Self, BadInterval> {
+        if start.is_empty() || end.is_empty() {
+            return Err(BadInterval::TimeMissing);
+        }
+        let (start, end) = (minute_of_day(start)?, minute_of_day(end)?);
+        if start < end { Ok(Self { start, end }) } else { Err(BadInterval::TimesReversed) }
+    }
+
+    /// `HH:MM` of the start.
+    #[must_use]
+    pub fn start_text(&self) -> String {
+        clock_text(self.start)
+    }
+
+    /// `HH:MM` of the end.
+    #[must_use]
+    pub fn end_text(&self) -> String {
+        clock_text(self.end)
+    }
+}
+
+fn clock_text(minute: u16) -> String {
+    format!("{:02}:{:02}", minute / 60, minute % 60)
+}
+
+fn minute_of_day(text: &str) -> Result<u16, BadInterval> {
+    let bad = || BadInterval::Time(text.to_owned());
+    let [h1 @ b'0'..=b'9', h2 @ b'0'..=b'9', b':', m1 @ b'0'..=b'9', m2 @ b'0'..=b'9'] =
+        *text.as_bytes()
+    else {
+        return Err(bad());
+    };
+    let two = |tens: u8, ones: u8| u16::from(tens - b'0') * 10 + u16::from(ones - b'0');
+    let (hour, minute) = (two(h1, h2), two(m1, m2));
+    let exists = (hour < 24 && minute < 60) || (hour, minute) == (24, 0);
+    if exists { Ok(hour * 60 + minute) } else { Err(bad()) }
+}
+
+/// Days of the week, Sunday is 0, both ends included.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "a range says it all")]
+pub struct WeekdayRange {
+    pub start: u8,
+    pub end: u8,
+}
+
+const WEEKDAYS: [&str; 7] =
+    ["sunday", "monday", "tuesday", "wednesday", "thursday", "friday", "saturday"];
+
+const MONTHS: [&str; 12] = [
+    "january",
+    "february",
+    "march",
+    "april",
+    "may",
+    "june",
+    "july",
+    "august",
+    "september",
+    "october",
+    "november",
+    "december",
+];
+
+impl WeekdayRange {
+    /// Reads `monday` or `monday:friday`, in any letter case.
+    /// # Errors
+    /// [`BadInterval`] for other words, or an end before the start.
+    pub fn parse(text: &str) -> Result<Self, BadInterval> {
+        let (start, end) = range(text)?;
+        let (start, end) = (weekday(&start)?, weekday(&end)?);
+        if start <= end { Ok(Self { start, end }) } else { Err(BadInterval::WeekdaysReversed) }
+    }
+}
+
+fn weekday(text: &str) -> Result<u8, BadInterval> {
+    let at = WEEKDAYS.iter().position(|name| *name == text);
+    at.and_then(|at| u8::try_from(at).ok()).ok_or_else(|| BadInterval::Weekday(text.to_owned()))
+}
+
+impl fmt::Display for WeekdayRange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = |day: u8| WEEKDAYS.get(usize::from(day)).copied().unwrap_or("");
+        write_range(f, &name(self.start), &name(self.end))
+    }
+}
+
+/// Days of the month, both ends included; negative ones count from its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "a range says it all")]
+pub struct DayRange {
+    pub start: i32,
+    pub end: i32,
+}
+
+impl DayRange {
+    /// Reads `5`, `1:7` or `-3:-1`.
+    /// # Errors
+    /// [`BadInterval`] for other forms, days that no month has, or an end that is always before the start.
+    pub fn parse(text: &str) -> Result<Self, BadInterval> {
+        let (start, end) = range(text)?;
+        let (start, end) = (day(&start)?, day(&end)?);
+        if start < 0 && end > 0 {
+            return Err(BadInterval::DaySigns);
+        }
+        let earliest = |day: i32| if day < 0 { 28 + day } else { day };
+        if earliest(start) > earliest(end) {
+            return Err(BadInterval::DaysReversed { start, end });
+        }
+        Ok(Self { start, end })
+    }
+
+    fn contains(&self, day: i32, days: i32) -> bool {
+        let counted = |day: i32| if day < 0 { days + day + 1 } else { day };
+        let (start, end) = (counted(self.start), counted(self.end));
+        start <= days && within(start.clamp(-days, days), day, end.clamp(-days, days))
+    }
+}
+
+fn day(text: &str) -> Result<i32, BadInterval> {
+    let day = number(text)?;
+    let exists = day != 0 && (-31..=31).contains(&day);
+    if exists { Ok(day) } else { Err(BadInterval::Day(text.to_owned())) }
+}
+
+impl fmt::Display for DayRange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write_range(f, &self.start, &self.end)
+    }
+}
+
+/// Months, January is 1, both ends included. Numbers past 12 are accepted and never hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "a range says it all")]
+pub struct MonthRange {
+    pub start: i32,
+    pub end: i32,
+}
+
+impl MonthRange {
+    /// Reads `may`, `5` or `january:march`, in any letter case.
+    /// # Errors
+    /// [`BadInterval`] for other words, or an end before the start.
+    pub fn parse(text: &str) -> Result<Self, BadInterval> {
+        let (start_text, end_text) = range(text)?;
+        let (start, end) = (month(&start_text)?, month(&end_text)?);
+        if start > end {
+            return Err(BadInterval::MonthsReversed { start: start_text, end: end_text });
+        }
+        Ok(Self { start, end })
+    }
+}
+
+fn month(text: &str) -> Result<i32, BadInterval> {
+    let named =
+        MONTHS.iter().position(|name| *name == text).and_then(|at| i32::try_from(at + 1).ok());
+    named.or_else(|| text.parse().ok()).ok_or_else(|| BadInterval::Month(text.to_owned()))
+}
+
+impl fmt::Display for MonthRange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write_range(f, &self.start, &self.end)
+    }
+}
+
+/// Years, both ends included.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "a range says it all")]
+pub struct YearRange {
+    pub start: i32,
+    pub end: i32,
+}
+
+impl YearRange {
+    /// Reads `2026` or `2026:2030`.
+    /// # Errors
+    /// [`BadInterval`] for other forms, or an end before the start.
+    pub fn parse(text: &str) -> Result<Self, BadInterval> {
+        let (start, end) = range(text)?;
+        let (start, end) = (number(&start)?, number(&end)?);
+        if start > end {
+            return Err(BadInterval::YearsReversed { start, end });
+        }
+        Ok(Self { start, end })
+    }
+}
+
+impl fmt::Display for YearRange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write_range(f, &self.start, &self.end)
+    }
+}
+
+/// The two ends in lower case; a single value is both.
+fn range(text: &str) -> Result<(String, String), BadInterval> {
+    let text = text.to_lowercase();
+    let mut parts = text.split(':');
+    match (parts.next(), parts.next(), parts.next()) {
+        (Some(start), Some(end), None) => Ok((start.to_owned(), end.to_owned())),
+        (Some(both), None, None) => Ok((both.to_owned(), both.to_owned())),
+        _ => Err(BadInterval::Range(text.clone())),
+    }
+}
+
+fn number(text: &str) -> Result<i32, BadInterval> {
+    text.parse().map_err(|_| BadInterval::Number(text.to_owned()))
+}
+
+fn write_range<T: fmt::Display + PartialEq>(
+    f: &mut fmt::Formatter<'_>,
+    start: &T,
+    end: &T,
+) -> fmt::Result {
+    if start == end { write!(f, "{start}") } else { write!(f, "{start}:{end}") }
+}

@@ -1,0 +1,293 @@
+//! The routing tree: which routes an alert takes, and what each of them waits for. Knows no receiver.
+
+use std::time::Duration;
+
+use crate::label::{Fingerprint, Hasher, Labels, Lookup};
+use crate::matcher::Matchers;
+
+/// A route as it is written; what is `None` comes from the parent, on the root from upstream's defaults.
+#[derive(Debug, Clone, Default)]
+pub struct RouteSpec {
+    /// The receiver's name.
+    pub receiver: Option<String>,
+    /// How alerts are put into groups.
+    pub group_by: Option<GroupBy>,
+    /// Root: 30 s.
+    pub group_wait: Option<Duration>,
+    /// Root: 5 min.
+    pub group_interval: Option<Duration>,
+    /// Root: 4 h.
+    pub repeat_interval: Option<Duration>,
+    /// All must match; sorted by [`Routes::new`].
+    pub matchers: Matchers,
+    /// Go on with the next sibling after this one matched.
+    pub continues: bool,
+    /// Names of time intervals in which the route is mute; not inherited.
+    pub mute: Vec<String>,
+    /// Names of the only time intervals in which it is not; not inherited.
+    pub active: Vec<String>,
+    /// Added to the parent's; the child wins. Values are templates.
+    pub labels: Vec<(String, String)>,
+    /// The children.
+    pub routes: Vec<RouteSpec>,
+}
+
+/// How alerts of a route are put into groups.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum GroupBy {
+    /// `...`: by all labels.
+    All,
+    /// By these; with none of them there is one group.
+    Names(Vec<String>),
+}
+
+/// Why a tree is refused; the configuration says the same with a position.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum BadRoutes {
+    /// The root has no receiver.
+    #[error("root route must specify a default receiver")]
+    NoReceiver,
+    /// The root has matchers.
+    #[error("root route must not have any matchers")]
+    RootMatchers,
+    /// The root has mute intervals.
+    #[error("root route must not have any mute time intervals")]
+    RootMute,
+    /// The root has active intervals.
+    #[error("root route must not have any active time intervals")]
+    RootActive,
+    /// The root has `continue`.
+    #[error("cannot have continue in root route")]
+    RootContinue,
+    /// A zero interval.
+    #[error("group_interval cannot be zero")]
+    ZeroGroupInterval,
+    /// A zero interval.
+    #[error("repeat_interval cannot be zero")]
+    ZeroRepeatInterval,
+}
+
+/// Which route of a [`Routes`]: children have smaller numbers than their parent, the root has the greatest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RouteIndex(pub u32);
+
+/// A route with everything that it inherits.
+#[derive(Debug, Clone)]
+pub struct Route {
+    /// The receiver's name.
+    pub receiver: Box<str>,
+    /// How alerts are put into groups; names are sorted.
+    pub group_by: GroupBy,
+    /// How long a new group waits for more alerts.
+    pub group_wait: Duration,
+    /// How long between two looks at a group; never zero.
+    pub group_interval: Duration,
+    /// When to repeat what has not changed; never zero.
+    pub repeat_interval: Duration,
+    /// Names of time intervals in which the route is mute.
+    pub mute: Vec<String>,
+    /// Names of the only time intervals in which it is not, if there are any.
+    pub active: Vec<String>,
+    /// Templates of the route's labels, parent's included.
+    pub labels: Labels,
+    /// The path of matchers, such as `{}/{severity="critical"}`: part of every group key. Two routes may share it.
+    pub key: Box<str>,
+    /// The path of matchers and positions, such as `{}/{severity="critical"}/0`.
+    pub id: Box<str>,
+    /// Sorted; all must match.
+    pub matchers: Matchers,
+    /// Go on with the next sibling after this one matched.
+    pub continues: bool,
+    /// In order.
+    pub children: Vec<RouteIndex>,
+}
+
+impl Route {
+    /// The labels of the alert's group in this route; those the alert lacks are absent.
+    #[must_use]
+    pub fn group_labels(&self, labels: &dyn Lookup) -> Labels {
+        match &self.group_by {
+            GroupBy::All => Labels::copy(labels),
+            GroupBy::Names(names) => names
+                .iter()
+                .filter(|name| labels.has(name))
+                .map(|name| (name.as_str(), labels.get(name)))
+                .collect(),
+        }
+    }
+
+    /// The fingerprint of [`Route::group_labels`], without building them.
+    #[must_use]
+    pub fn group_fingerprint(&self, labels: &dyn Lookup) -> Fingerprint {
+        let mut hasher = Hasher::default();
+        match &self.group_by {
+            GroupBy::All => labels.each(&mut |name, value| hasher.pair(name, value)),
+            GroupBy::Names(names) => {
+                for name in names.iter().filter(|name| labels.has(name)) {
+                    hasher.pair(name, labels.get(name));
+                }
+            }
+        }
+        hasher.finish()
+    }
+
+    /// The key of the group with these labels, byte for byte upstream's: `<route key>:<labels>`.
+    #[must_use]
+    pub fn group_key(&self, group_labels: &Labels) -> String {
+        format!("{}:{group_labels}", self.key)
+    }
+}
+
+/// The tree.
+#[derive(Debug, Clone)]
+pub struct Routes {
+    routes: Vec<Route>,
+}
+
+impl Routes {
+    /// Hands down what the children inherit, sorts matchers, gives keys, identifiers and numbers.
+    /// # Errors
+    /// [`BadRoutes`] when the root lacks a receiver or has what a root must not have, or when an interval is zero.
+    pub fn new(root: RouteSpec) -> Result<Self, BadRoutes> {
+        check_root(&root)?;
+        let above = Route {
+            receiver: "".into(),
+            group_by: GroupBy::Names(Vec::new()),
+            group_wait: Duration::from_secs(30),
+            group_interval: Duration::from_secs(5 * 60),
+            repeat_interval: Duration::from_secs(4 * 3600),
+            mute: Vec::new(),
+            active: Vec::new(),
+            labels: Labels::default(),
+            key: "".into(),
+            id: "".into(),
+            matchers: Matchers::default(),
+            continues: false,
+            children: Vec::new(),
+        };
+        let mut routes = Vec::new();
+        add(&mut routes, root, &above, None)?;
+        Ok(Self { routes })
+    }
+
+    /// The routes that an alert with these labels takes, each with its own group, in the order of upstream.
+    #[must_use]
+    pub fn matching(&self, labels: &dyn Lookup) -> Vec<RouteIndex> {
+        let mut found = Vec::with_capacity(1);
+        self.descend(self.root(), labels, &mut found);
+        found
+    }
+
+    /// The route with that number.
+    #[must_use]
+    pub fn get(&self, index: RouteIndex) -> Option<&Route> {
+        self.routes.get(index.0 as usize)
+    }
+
+    /// The number of the root.
+    #[must_use]
+    pub fn root(&self) -> RouteIndex {
+        RouteIndex(u32::try_from(self.routes.len().saturating_sub(1)).unwrap_or(u32::MAX))
+    }
+
+    /// All routes with their numbers, children before parents.
+    pub fn iter(&self) -> impl Iterator<Item = (RouteIndex, &Route)> {
+        (0..).map(RouteIndex).zip(&self.routes)
+    }
+
+    fn descend(&self, index: RouteIndex, labels: &dyn Lookup, found: &mut Vec<RouteIndex>) -> bool {
+        let Some(route) = self.get(index) else { return false };
+        if !route.matchers.matches(labels) {
+            return false;
+        }
+        let before = found.len();
+        for &child in &route.children {
+            let goes_on = self.get(child).is_some_and(|child| child.continues);
+            if self.descend(child, labels, found) && !goes_on {
+                break;
+            }
+        }
+        if found.len() == before {
+            found.push(index);
+        }
+        true
+    }
+}
+
+/// Adds the children of the route, then the route itself.
+fn add(
+    routes: &mut Vec<Route>,
+    spec: RouteSpec,
+    parent: &Route,
+    position: Option<usize>,
+) -> Result<RouteIndex, BadRoutes> {
+    let children_specs = spec.routes.clone();
+    let mut route = inherit(spec, parent, position)?;
+    for (at, child) in children_specs.into_iter().enumerate() {
+        let child = add(routes, child, &route, Some(at))?;
+        route.children.push(child);
+    }
+    routes.push(route);
+    Ok(RouteIndex(u32::try_from(routes.len() - 1).unwrap_or(u32::MAX)))
+}
+
+fn inherit(spec: RouteSpec, parent: &Route, position: Option<usize>) -> Result<Route, BadRoutes> {
+    let mut matchers = spec.matchers;
+    matchers.sort();
+    let (key, id) = match position {
+        None => (matchers.to_string(), matchers.to_string()),
+        Some(at) => {
+            (format!("{}/{matchers}", parent.key), format!("{}/{matchers}/{at}", parent.id))
+        }
+    };
+    let group_interval = spec.group_interval.unwrap_or(parent.group_interval);
+    let repeat_interval = spec.repeat_interval.unwrap_or(parent.repeat_interval);
+    if group_interval.is_zero() {
+        return Err(BadRoutes::ZeroGroupInterval);
+    }
+    if repeat_interval.is_zero() {
+        return Err(BadRoutes::ZeroRepeatInterval);
+    }
+    let inherited_labels =
+        parent.labels.iter().map(|(name, value)| (name.to_owned(), value.to_owned()));
+    Ok(Route {
+        receiver: spec.receiver.map_or_else(|| parent.receiver.clone(), Into::into),
+        group_by: spec.group_by.map_or_else(|| parent.group_by.clone(), sorted),
+        group_wait: spec.group_wait.unwrap_or(parent.group_wait),
+        group_interval,
+        repeat_interval,
+        mute: spec.mute,
+        active: spec.active,
+        labels: inherited_labels.chain(spec.labels).collect(),
+        key: key.into(),
+        id: id.into(),
+        matchers,
+        continues: spec.continues,
+        children: Vec::new(),
+    })
+}
+
+fn sorted(group_by: GroupBy) -> GroupBy {
+    match group_by {
+        GroupBy::All => GroupBy::All,
+        GroupBy::Names(mut names) => {
+            names.sort();
+            names.dedup();
+            GroupBy::Names(names)
+        }
+    }
+}
+
+fn check_root(root: &RouteSpec) -> Result<(), BadRoutes> {
+    let mistakes = [
+        (root.receiver.as_ref().is_none_or(String::is_empty), BadRoutes::NoReceiver),
+        (!root.matchers.is_empty(), BadRoutes::RootMatchers),
+        (!root.mute.is_empty(), BadRoutes::RootMute),
+        (!root.active.is_empty(), BadRoutes::RootActive),
+        (root.continues, BadRoutes::RootContinue),
+    ];
+    match mistakes.into_iter().find(|(wrong, _)| *wrong) {
+        Some((_, mistake)) => Err(mistake),
+        None => Ok(()),
+    }
+}
