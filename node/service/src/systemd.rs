@@ -89,7 +89,7 @@ fn connect(path: &str) -> io::Result<UnixDatagram> {
 ///
 /// # Errors
 /// When a descriptor is not a socket that can be used.
-pub fn inherited_listeners() -> io::Result<Vec<std::net::TcpListener>> {
+pub fn listeners() -> io::Result<Vec<std::net::TcpListener>> {
     let read = |name: &str| env::var(name).ok().and_then(|text| text.parse::<u32>().ok());
     if read("LISTEN_PID") != Some(std::process::id()) {
         return Ok(Vec::new());
