@@ -397,3 +397,176 @@ fn choose<T: PartialEq>(
         },
     }
 }
+
+#[cfg(test)]
+mod cases;
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::label::Labels;
+    use crate::quote::quoted;
+
+    fn shown(result: &Result<Parsed<Matchers>, BadMatcher>) -> String {
+        let show = |matcher: &Matcher| {
+            format!("⟨{} {} {}⟩", matcher.name(), matcher.op().as_str(), quoted(matcher.value()))
+        };
+        match result {
+            Err(error) => format!("✗ {error}"),
+            Ok(parsed) if parsed.value.is_empty() => "(none)".to_owned(),
+            Ok(parsed) => parsed.value.iter().map(show).collect::<Vec<_>>().join(" "),
+        }
+    }
+
+    #[test]
+    fn both_grammars_read_lists_as_upstream_does() {
+        for (input, utf8, classic, expected) in cases::LISTS {
+            assert_eq!(&shown(&parse_matchers(input, Mode::Utf8)), utf8, "UTF-8 {input:?}");
+            assert_eq!(&shown(&parse_matchers(input, Mode::Classic)), classic, "classic {input:?}");
+            let fallback = parse_matchers(input, Mode::Fallback);
+            let taken = if *expected == Expected::Utf8 { utf8 } else { classic };
+            assert_eq!(&shown(&fallback), taken, "fallback {input:?}");
+            let warning = fallback.ok().and_then(|parsed| parsed.warning);
+            let warned = match warning {
+                Some(Warning::Incompatible { .. }) => Expected::Warn,
+                Some(Warning::Disagreement { .. }) => Expected::Disagree,
+                None => *expected,
+            };
+            assert_eq!(warned, *expected, "{input:?}");
+        }
+    }
+
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub(super) enum Expected {
+        Same,
+        Utf8,
+        Warn,
+        Disagree,
+        Error,
+    }
+
+    #[test]
+    fn warning_says_how_to_write_it() {
+        let parsed = parse_matchers(r"foo=~\d+,bar=", Mode::Fallback).unwrap();
+        let Some(Warning::Incompatible { input, error, suggestion }) = parsed.warning else {
+            panic!("no warning")
+        };
+        assert_eq!(input, r"foo=~\d+,bar=");
+        assert_eq!(error.to_string(), r"5:6: \: invalid input: expected label value");
+        assert_eq!(suggestion, r#"foo=~"\\d+",bar="""#);
+        assert_eq!(
+            shown(&parse_matchers(&suggestion, Mode::Utf8)),
+            r#"⟨foo =~ "\\d+"⟩ ⟨bar = ""⟩"#
+        );
+    }
+
+    #[track_caller]
+    fn one(input: &str, mode: Mode, expected: &str) {
+        let result = parse_matcher(input, mode).map(|parsed| parsed.value.to_string());
+        assert_eq!(result.unwrap_or_else(|error| error.to_string()), expected);
+    }
+
+    /// Trap 5.
+    #[test]
+    fn single_matcher_refuses_braces_and_more_than_one() {
+        one("{foo=bar}", Mode::Fallback, "unexpected open or close brace: {foo=bar}");
+        one("foo=bar}", Mode::Utf8, "unexpected open or close brace: foo=bar}");
+        one("{foo=bar}", Mode::Classic, "bad matcher format: {foo=bar}");
+        one("a=b,c=d", Mode::Utf8, "expected 1 matcher, found 2");
+        one("a=b,c=d", Mode::Fallback, r#"a="b,c=d""#);
+        one("", Mode::Utf8, "no matchers");
+        one("", Mode::Fallback, "bad matcher format: ");
+        one(r#""foo bar"=baz"#, Mode::Fallback, r#""foo bar"="baz""#);
+    }
+
+    #[test]
+    fn matchers_print_as_upstream_does() {
+        for (name, op, value, text) in [
+            ("foo", MatchOp::Equal, r"back\slash", r#"foo="back\\slash""#),
+            ("foo", MatchOp::Equal, r#"double"quote"#, r#"foo="double\"quote""#),
+            ("foo", MatchOp::Equal, "new\nline", r#"foo="new\nline""#),
+            ("foo", MatchOp::Equal, "tab\t", "foo=\"tab\t\""),
+            ("foo!", MatchOp::NotEqual, "bar", r#""foo!"!="bar""#),
+            ("foo bar", MatchOp::Regex, "baz\t", r#""foo bar"=~"baz\t""#),
+            ("foo🙂", MatchOp::NotRegex, "bar", r#"foo🙂!~"bar""#),
+        ] {
+            assert_eq!(Matcher::new(name, op, value).unwrap().to_string(), text);
+        }
+        assert_eq!(Matchers::default().to_string(), "{}");
+    }
+
+    #[test]
+    fn matchers_are_sorted_by_name_value_operator() {
+        let mut matchers = parse_matchers("b=1,a!~2,a=~2,a!=2,a=2,a=1", Mode::Utf8).unwrap().value;
+        matchers.sort();
+        assert_eq!(matchers.to_string(), r#"{a="1",a="2",a!="2",a=~"2",a!~"2",b="1"}"#);
+    }
+
+    #[track_caller]
+    fn check(matcher: &str, labels: Labels, holds: bool, filters: bool) {
+        let matcher = parse_matcher(matcher, Mode::Utf8).unwrap().value;
+        assert_eq!(matcher.holds(&labels), holds, "{matcher} {labels}");
+        assert_eq!(matcher.filters(&labels), filters, "{matcher} {labels}");
+    }
+
+    #[test]
+    fn absent_label_equals_empty_value() {
+        let none = || Labels::from([("job", "api")]);
+        check(r#"team="""#, none(), true, true);
+        check("team!=x", none(), true, true);
+        check(r#"team=~"x?""#, none(), true, true);
+        check("team=~x", none(), false, false);
+        check(r#"team!~".+""#, none(), true, true);
+        check("job=api", none(), true, true);
+    }
+
+    /// Trap 6.
+    #[test]
+    fn filter_with_a_negated_empty_value_asks_for_presence() {
+        check(r#"foo!="""#, Labels::from([("a", "b")]), false, false);
+        check(r#"foo!="""#, Labels::from([("foo", "x")]), true, true);
+        check(r#"foo!="""#, Labels::from([("foo", "")]), false, true);
+        check(r#"foo="""#, Labels::from([("foo", "x")]), false, false);
+    }
+
+    #[test]
+    fn name_rules() {
+        for (name, classic, utf8) in [
+            ("", false, false),
+            ("a_1", true, true),
+            ("1a", false, true),
+            ("a:b", false, true),
+            ("é", false, true),
+        ] {
+            assert_eq!(NameRule::Classic.allows(name), classic, "{name}");
+            assert_eq!(NameRule::Utf8.allows(name), utf8, "{name}");
+        }
+        assert_eq!(Mode::Classic.names(), NameRule::Classic);
+        assert_eq!(Mode::Fallback.names(), NameRule::Utf8);
+    }
+
+    fn any_matcher() -> impl Strategy<Value = Matcher> {
+        (any::<String>(), 0..2_usize, any::<String>()).prop_map(|(name, op, value)| {
+            Matcher::new(name, [MatchOp::Equal, MatchOp::NotEqual][op], value).unwrap()
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn printed_matchers_are_read_back(matchers in proptest::collection::vec(any_matcher(), 0..4)) {
+            let mut matchers = Matchers(matchers);
+            matchers.0.retain(|matcher| !matcher.name().is_empty());
+            prop_assert_eq!(parse_matchers(&matchers.to_string(), Mode::Utf8).unwrap().value, matchers);
+        }
+
+        #[test]
+        fn reading_never_panics(text in "[{}!=~,\"\\\\a-cx0-9\n '`é]{0,24}") {
+            for mode in [Mode::Fallback, Mode::Classic, Mode::Utf8] {
+                let _ = parse_matchers(&text, mode);
+                let _ = parse_matcher(&text, mode);
+            }
+        }
+    }
+}
