@@ -8,6 +8,7 @@ pub mod history;
 pub mod inhibit;
 pub mod interval;
 pub mod label;
+mod lens;
 pub mod matcher;
 pub mod mute;
 pub mod nflog;
