@@ -10,6 +10,7 @@ pub use limit::NameLimit;
 
 use crate::label::Labels;
 use crate::matcher::NameRule;
+use crate::quote::quoted;
 use crate::time;
 
 /// An end no later than this after the moment of the post counts as told by the sender, not as an expiry.
@@ -192,10 +193,10 @@ pub enum InvalidAlert {
     #[error("at least one label pair required")]
     NoLabels,
     /// A label's name is not allowed.
-    #[error("invalid label set: invalid name {0:?}")]
+    #[error("invalid label set: invalid name {}", quoted(.0))]
     LabelName(String),
     /// An annotation's name is not allowed.
-    #[error("invalid annotations: invalid name {0:?}")]
+    #[error("invalid annotations: invalid name {}", quoted(.0))]
     AnnotationName(String),
 }
 
@@ -251,5 +252,178 @@ pub fn check_texts(
     match wrong(annotations) {
         Some(name) => Err(InvalidAlert::AnnotationName(name)),
         None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const RESOLVE_TIMEOUT: Duration = Duration::from_secs(300);
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+
+    fn input(starts_at: Option<i64>, ends_at: Option<i64>, summary: &str) -> AlertInput {
+        AlertInput {
+            labels: Labels::from([("alertname", "A"), ("empty", "")]),
+            annotations: Labels::from([("summary", summary), ("empty", "")]),
+            starts_at: starts_at.map(at),
+            ends_at: ends_at.map(at),
+            generator_url: "".into(),
+        }
+    }
+
+    fn post(input: AlertInput, current: Option<&Alert>, now: i64) -> Alert {
+        ingest(input, current, at(now), RESOLVE_TIMEOUT, NameRule::Utf8).unwrap()
+    }
+
+    /// Trap 9.
+    #[test]
+    fn alert_without_times_starts_now_and_ends_after_the_timeout() {
+        let alert = post(input(None, None, ""), None, 1000);
+        assert_eq!((alert.starts_at, alert.ends_at, alert.timeout), (at(1000), at(1300), true));
+        assert!(!alert.explicit_end);
+        let again = post(input(None, None, ""), Some(&alert), 1060);
+        assert_eq!((again.starts_at, again.ends_at), (at(1000), at(1360)));
+    }
+
+    #[test]
+    fn alert_with_an_end_alone_starts_there() {
+        let alert = post(input(None, Some(990), ""), None, 1000);
+        assert_eq!((alert.starts_at, alert.ends_at, alert.explicit_end), (at(990), at(990), true));
+        assert!(alert.is_resolved(at(990)) && !alert.is_resolved(at(989)));
+    }
+
+    #[test]
+    fn end_close_to_the_post_is_told_by_the_sender() {
+        let explicit = |end| post(input(Some(0), Some(end), ""), None, 1000).explicit_end;
+        assert!(explicit(1002));
+        assert!(!explicit(1003));
+    }
+
+    /// Trap 11.
+    #[test]
+    fn empty_labels_are_dropped_and_empty_annotations_kept() {
+        let alert = post(input(None, None, "s"), None, 0);
+        assert_eq!(alert.labels, Labels::from([("alertname", "A")]));
+        assert!(alert.annotations.has("empty"));
+    }
+
+    #[track_caller]
+    fn refused(input: AlertInput, names: NameRule, text: &str) {
+        let error = ingest(input, None, at(0), RESOLVE_TIMEOUT, names).unwrap_err();
+        assert_eq!(error.to_string(), text);
+    }
+
+    #[test]
+    fn invalid_alerts_are_refused_in_the_order_of_upstream() {
+        let labels = |name: &str| Labels::from([(name, "x")]);
+        let bad = |name| AlertInput {
+            labels: labels(name),
+            annotations: labels("1-"),
+            ..input(None, None, "")
+        };
+        refused(input(Some(2), Some(1), ""), NameRule::Utf8, "start time must be before end time");
+        let none = AlertInput { labels: Labels::from([("a", "")]), ..input(None, None, "") };
+        refused(none, NameRule::Utf8, "at least one label pair required");
+        refused(bad("a-\u{7f}"), NameRule::Classic, "invalid label set: invalid name \"a-\\x7f\"");
+        refused(bad("a"), NameRule::Classic, r#"invalid annotations: invalid name "1-""#);
+        refused(bad(""), NameRule::Utf8, r#"invalid label set: invalid name """#);
+    }
+
+    /// Trap 12.
+    #[test]
+    fn earlier_end_wins_over_a_timeout_but_not_over_another_end() {
+        let timeout = post(input(Some(1000), None, ""), None, 1000);
+        let ends =
+            |current: &Alert| post(input(Some(1010), Some(1100), ""), Some(current), 1020).ends_at;
+        assert_eq!(ends(&timeout), at(1100));
+        let told = post(input(Some(1000), Some(1300), ""), None, 1000);
+        assert_eq!(ends(&told), at(1300));
+    }
+
+    /// Trap 13.
+    #[test]
+    fn refresh_with_the_same_start_and_a_later_end_replaces() {
+        let old = post(input(Some(1000), Some(1300), "old"), None, 1000);
+        let new = post(input(Some(1000), Some(1400), "new"), Some(&old), 1100);
+        assert_eq!((new.starts_at, new.ends_at), (at(1000), at(1400)));
+        assert_eq!(new.annotations.get("summary"), "new");
+    }
+
+    /// Trap 14.
+    #[test]
+    fn refresh_without_a_start_keeps_the_first_one() {
+        let old = post(input(Some(1000), Some(1300), ""), None, 1000);
+        assert_eq!(post(input(None, None, ""), Some(&old), 1100).starts_at, at(1000));
+    }
+
+    #[test]
+    fn alert_that_fires_after_its_end_is_a_new_episode() {
+        let old = post(input(Some(1000), Some(1100), ""), None, 1000);
+        let again = post(input(Some(1200), Some(1400), ""), Some(&old), 1200);
+        assert_eq!((again.starts_at, again.received_at), (at(1200), at(1200)));
+        let resolved = post(input(Some(1200), Some(1250), ""), Some(&again), 1250);
+        assert_eq!((resolved.ends_at, resolved.received_at), (at(1250), at(1200)));
+        assert!(resolved.explicit_end);
+    }
+
+    #[test]
+    fn resolve_stays_told_by_the_sender_after_an_expiry() {
+        let expired = post(input(Some(1000), Some(1100), ""), None, 1000);
+        let told = post(input(Some(1000), Some(1050), ""), Some(&expired), 1110);
+        assert_eq!((told.ends_at, told.explicit_end), (at(1100), true));
+    }
+
+    #[test]
+    fn post_is_always_the_younger() {
+        let ahead = post(input(Some(0), Some(9000), ""), None, 5000);
+        let new = post(input(Some(0), Some(9000), ""), Some(&ahead), 1000);
+        assert_eq!(new.updated_at, Timestamp::new(5000, 1_000_000).unwrap());
+    }
+
+    #[test]
+    fn hold_prolongs_expiries_alone() {
+        let times = post(input(Some(0), Some(100), ""), None, 0).times();
+        let told = Times { explicit_end: true, ..times };
+        let split = Hold { past_end: Duration::from_secs(300), cold: None };
+        assert_eq!((split.end_of(&times), split.end_of(&told)), (at(400), at(100)));
+        let cold = Hold {
+            past_end: Duration::ZERO,
+            cold: Some(ColdHold { before: at(1), until: at(250) }),
+        };
+        assert_eq!((cold.end_of(&times), cold.end_of(&told)), (at(250), at(100)));
+        let newer = Times { updated_at: at(1), ..times };
+        assert_eq!((cold.end_of(&newer), Hold::default().end_of(&times)), (at(100), at(100)));
+    }
+
+    fn times() -> impl Strategy<Value = Times> {
+        (0..40_i64, 0..40_i64, 0..40_i64, any::<bool>()).prop_map(|(start, length, now, ended)| {
+            let end = ended.then(|| at(start + length));
+            let timeout = Duration::from_secs(10);
+            let start = if ended { start } else { start.min(now) };
+            Times::of_post(Some(at(start)), end, at(now), timeout).unwrap()
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn merge_keeps_its_laws(current in times(), posted in times(), now in 0..60_i64) {
+            let now = at(now);
+            let merged = posted.over(&current, now);
+            prop_assert!(merged.starts_at <= posted.starts_at);
+            prop_assert!(merged.ends_at >= posted.ends_at);
+            prop_assert!(merged.starts_at <= merged.ends_at);
+            prop_assert!(merged.updated_at > current.updated_at && merged.updated_at >= now);
+            prop_assert!(merged.starts_at == posted.starts_at || merged.starts_at == current.starts_at);
+            prop_assert!(merged.ends_at == posted.ends_at || merged.ends_at == current.ends_at);
+            if posted.is_resolved(now) {
+                prop_assert!(merged.is_resolved(now));
+            }
+        }
     }
 }

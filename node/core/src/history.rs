@@ -94,3 +94,41 @@ fn cut(text: &str) -> &str {
     let end = (0..=text.len().min(TEXT_MAX_BYTES)).rev().find(|end| text.is_char_boundary(*end));
     &text[..end.unwrap_or(0)]
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn attempt(second: i64, text: &str) -> Attempt {
+        Attempt {
+            at: Timestamp::from_second(second).unwrap(),
+            node: "a".into(),
+            reason: Reason::First,
+            outcome: Outcome::Sent,
+            text: text.into(),
+            firing: 1,
+            resolved: 0,
+        }
+    }
+
+    #[test]
+    fn last_attempts_are_kept() {
+        let history: History = (0..20).map(|second| attempt(second, "")).collect();
+        let seconds: Vec<i64> = history.iter().map(|attempt| attempt.at.as_second()).collect();
+        assert_eq!(seconds, (12..20).collect::<Vec<_>>());
+        assert_eq!(history.expires_at(), Timestamp::from_second(19 + 86_400).ok());
+        assert_eq!(History::default().expires_at(), None);
+    }
+
+    #[test]
+    fn text_is_cut_between_runes() {
+        let history: History =
+            [attempt(0, &"é".repeat(101)), attempt(1, &format!("x{}", "é".repeat(101)))]
+                .into_iter()
+                .collect();
+        assert_eq!(
+            history.iter().map(|attempt| attempt.text.len()).collect::<Vec<_>>(),
+            [200, 199]
+        );
+    }
+}

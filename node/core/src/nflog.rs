@@ -144,3 +144,97 @@ fn is_subset(part: &[u64], whole: &[u64]) -> bool {
     let whole: std::collections::HashSet<u64> = whole.iter().copied().collect();
     part.iter().all(|hash| whole.contains(hash))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const REPEAT: Duration = Duration::from_secs(4 * 3600);
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+
+    fn entry(timestamp: i64, firing: &[u64], resolved: &[u64]) -> Entry {
+        Entry {
+            timestamp: at(timestamp),
+            flush_at: at(timestamp),
+            firing: firing.to_vec(),
+            resolved: resolved.to_vec(),
+            data: BTreeMap::new(),
+        }
+    }
+
+    type Lists<'a> = (&'a [u64], &'a [u64]);
+
+    #[track_caller]
+    fn check(old: Option<Lists<'_>>, new: Lists<'_>, send_resolved: bool, expected: &str) {
+        let entry = old.map(|(firing, resolved)| entry(0, firing, resolved));
+        let reason = needs_update(entry.as_ref(), new.0, new.1, send_resolved, REPEAT, at(60));
+        assert_eq!(reason.map_or("none", Reason::as_str), expected, "{old:?} {new:?}");
+    }
+
+    /// Traps 19, 20 and 21 are among them.
+    #[test]
+    fn change_decides_whether_and_why_to_tell() {
+        check(None, (&[1], &[]), true, "first notification");
+        check(None, (&[], &[1]), true, "none");
+        check(Some((&[], &[1])), (&[1], &[]), true, "first notification");
+        check(Some((&[1], &[])), (&[1, 2], &[]), true, "new alerts added");
+        check(Some((&[1], &[])), (&[], &[1]), true, "all alerts resolved");
+        check(Some((&[1], &[])), (&[], &[1]), false, "all alerts resolved");
+        check(Some((&[], &[1])), (&[], &[1]), true, "none");
+        check(Some((&[1, 2], &[])), (&[1], &[2]), true, "some alerts resolved");
+        check(Some((&[1, 2], &[])), (&[1], &[2]), false, "none");
+        check(Some((&[1, 2], &[2])), (&[1], &[2]), true, "none");
+        check(Some((&[1, 2], &[])), (&[1], &[]), true, "none");
+    }
+
+    /// Trap 1: the entry is a little younger than the tick, so the repeat comes one group interval after a naive reading.
+    #[test]
+    fn repeat_waits_until_the_interval_is_over() {
+        let entry = entry(1, &[1], &[]);
+        let reason = |now| needs_update(Some(&entry), &[1], &[], true, REPEAT, at(now));
+        assert_eq!(reason(4 * 3600), None);
+        assert_eq!(reason(4 * 3600 + 1), None);
+        assert_eq!(reason(4 * 3600 + 300), Some(Reason::Repeat));
+    }
+
+    #[test]
+    fn long_lists_are_compared_as_sets() {
+        let hashes: Vec<u64> = (0..100).collect();
+        let turned: Vec<u64> = (0..100).rev().collect();
+        check(Some((&hashes, &[])), (&turned, &[]), true, "none");
+        check(Some((&hashes[1..], &[])), (&turned, &[]), true, "new alerts added");
+    }
+
+    #[test]
+    fn entry_of_the_same_tick_covers_it() {
+        let interval = Duration::from_secs(300);
+        let covers = |flush_at, arrived_at| {
+            Entry { flush_at: at(flush_at), ..entry(0, &[], &[]) }.covers(
+                at(arrived_at),
+                at(1000),
+                interval,
+            )
+        };
+        assert!(covers(1000, 1001));
+        assert!(covers(851, 1001));
+        assert!(!covers(850, 1001));
+        assert!(!covers(1000, 1000));
+    }
+
+    #[test]
+    fn key_and_expiry_are_those_of_upstream() {
+        let key = EntryKey {
+            group_key: r#"{}:{a="b"}"#.into(),
+            receiver: "pager".into(),
+            integration: "webhook".into(),
+            index: 1,
+        };
+        assert_eq!(key.to_string(), r#"{}:{a="b"}:pager/webhook/1"#);
+        let hours = |hours: u64| Duration::from_secs(hours * 3600);
+        assert_eq!(expires_at(at(0), hours(120), hours(1)), at(7200));
+        assert_eq!(expires_at(at(0), hours(1), hours(4)), at(3600));
+    }
+}

@@ -1,6 +1,7 @@
 //! Silences: their states, and what an edit or an expiry makes of them. Knows no store.
 
 mod index;
+mod sieve;
 
 use std::time::Duration;
 
@@ -10,6 +11,7 @@ pub use index::Silencer;
 
 use crate::label::{Labels, Lookup};
 use crate::matcher::{MatchOp, Matcher, Matchers, NameRule};
+use crate::quote::quoted;
 use crate::regex::BadRegex;
 use crate::time;
 
@@ -215,7 +217,7 @@ pub enum InvalidSilence {
     #[error("matcher set {0} is empty")]
     EmptySet(usize),
     /// A matcher's label name is not allowed.
-    #[error("invalid label matcher {at} in set {set}: invalid label name {name:?}")]
+    #[error("invalid label matcher {at} in set {set}: invalid label name {}", quoted(name))]
     Name {
         /// Position of the set.
         set: usize,
@@ -345,4 +347,162 @@ fn check_set(set: usize, raw: &[RawMatcher], names: NameRule) -> Result<Matchers
         return Err(InvalidSilence::MatchesEmpty(set));
     }
     Ok(matchers)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+
+    fn raw(name: &str, op: MatchOp, value: &str) -> RawMatcher {
+        RawMatcher { name: name.into(), op, value: value.into() }
+    }
+
+    fn input(id: &str, (start, end): (i64, i64)) -> SilenceInput {
+        SilenceInput {
+            id: id.into(),
+            matcher_sets: vec![vec![
+                raw("a", MatchOp::Equal, "1"),
+                raw("b", MatchOp::Regex, "2|3"),
+            ]],
+            starts_at: Some(at(start)),
+            ends_at: Some(at(end)),
+            created_by: "me".into(),
+            ..SilenceInput::default()
+        }
+    }
+
+    fn post(
+        input: SilenceInput,
+        current: Option<&Silence>,
+        now: i64,
+    ) -> Result<Edit, InvalidSilence> {
+        edit(input, current, at(now), NameRule::Utf8, || "new".into())
+    }
+
+    fn stored(times: (i64, i64), now: i64) -> Silence {
+        post(input("", times), None, now).unwrap().silence().clone()
+    }
+
+    #[test]
+    fn state_has_its_start_and_not_its_end() {
+        let silence = stored((10, 20), 0);
+        let states = [9, 10, 19, 20].map(|now| silence.state(at(now)));
+        assert_eq!(states, [State::Pending, State::Active, State::Active, State::Expired]);
+    }
+
+    /// Trap 35.
+    #[test]
+    fn start_in_the_past_becomes_now() {
+        let silence = stored((10, 100), 50);
+        assert_eq!((silence.starts_at, silence.updated_at), (at(50), at(50)));
+        let unset = SilenceInput { starts_at: None, ..input("", (0, 100)) };
+        assert_eq!(post(unset, None, 50).unwrap().silence().starts_at, at(50));
+    }
+
+    #[test]
+    fn invalid_silences_are_refused_with_the_words_of_upstream() {
+        let check = |matchers: Vec<Vec<RawMatcher>>, names, text: &str| {
+            let input = SilenceInput { matcher_sets: matchers, ..input("", (10, 20)) };
+            let error = edit(input, None, at(0), names, || "new".into()).unwrap_err();
+            assert_eq!(error.to_string(), text);
+        };
+        let good = || raw("a", MatchOp::Equal, "1");
+        check(vec![], NameRule::Utf8, "at least one matcher set required");
+        check(vec![vec![good()], vec![]], NameRule::Utf8, "matcher set 1 is empty");
+        let colon = vec![vec![good(), raw("a:b", MatchOp::Equal, "1")]];
+        check(
+            colon,
+            NameRule::Classic,
+            r#"invalid label matcher 1 in set 0: invalid label name "a:b""#,
+        );
+        check(
+            vec![vec![raw("a", MatchOp::Regex, "(")]],
+            NameRule::Utf8,
+            r#"invalid label matcher 0 in set 0: invalid regular expression "(": error parsing regexp: missing closing ): `^(?:()$`"#,
+        );
+        let empty = "matcher set 0: at least one matcher must not match the empty string";
+        check(vec![vec![raw("a", MatchOp::Equal, "")]], NameRule::Utf8, empty);
+        check(vec![vec![raw("a", MatchOp::Regex, ".*")]], NameRule::Utf8, empty);
+        assert!(check_sets(&[vec![raw("a", MatchOp::NotEqual, "")]], NameRule::Utf8).is_ok());
+        assert!(check_sets(&[vec![raw("a", MatchOp::NotRegex, "x")]], NameRule::Utf8).is_ok());
+        assert_eq!(post(input("", (20, 10)), None, 0), Err(InvalidSilence::EndBeforeStart));
+        let endless = SilenceInput { ends_at: None, ..input("", (20, 10)) };
+        assert_eq!(post(endless, None, 0), Err(InvalidSilence::NoEnd));
+    }
+
+    /// Trap 31.
+    #[test]
+    fn new_end_keeps_the_identity_of_an_active_silence() {
+        let old = Silence { id: "old".into(), ..stored((10, 100), 0) };
+        let within_the_second = Timestamp::new(10, 999_000_000).unwrap();
+        let post_end =
+            SilenceInput { starts_at: Some(within_the_second), ..input("old", (10, 200)) };
+        let Ok(Edit::Update(new)) = post(post_end, Some(&old), 50) else { panic!("new identity") };
+        assert_eq!((&*new.id, new.ends_at, new.updated_at), ("old", at(200), at(50)));
+    }
+
+    #[track_caller]
+    fn replaces(input: SilenceInput, old: &Silence, now: i64, ended: Option<(i64, i64)>) {
+        let Ok(Edit::Create { silence, ended: found }) = post(input, Some(old), now) else {
+            panic!("kept its identity")
+        };
+        assert_eq!(&*silence.id, "new");
+        let ended = ended.map(|(start, end)| (at(start), at(end)));
+        assert_eq!(found.map(|old| (old.starts_at, old.ends_at)), ended);
+    }
+
+    /// Traps 32 and 33.
+    #[test]
+    fn edit_that_changes_the_past_or_the_matchers_makes_a_new_silence() {
+        let old = Silence { id: "old".into(), ..stored((10, 100), 0) };
+        let mut turned = input("old", (10, 100));
+        turned.matcher_sets[0].reverse();
+        replaces(turned, &old, 50, Some((10, 50)));
+        replaces(input("old", (11, 100)), &old, 50, Some((10, 50)));
+        replaces(input("old", (10, 49)), &old, 50, Some((10, 50)));
+        replaces(input("old", (4, 100)), &old, 5, Some((5, 5)));
+        replaces(input("old", (200, 300)), &old, 150, None);
+        assert_eq!(post(input("old", (10, 100)), None, 0), Err(InvalidSilence::NotFound));
+        assert!(matches!(post(input("old", (20, 90)), Some(&old), 5), Ok(Edit::Update(_))));
+    }
+
+    /// Trap 34.
+    #[test]
+    fn expiry_ends_now_and_only_once() {
+        let silence = stored((10, 100), 0);
+        let times = |silence: &Silence| (silence.starts_at, silence.ends_at, silence.updated_at);
+        let ended = silence.expired(at(50)).unwrap();
+        assert_eq!(times(&ended), (at(10), at(50), at(50)));
+        assert_eq!(ended.state(at(50)), State::Expired);
+        assert_eq!(times(&silence.expired(at(5)).unwrap()), (at(5), at(5), at(5)));
+        assert_eq!(silence.expired(at(100)), None);
+    }
+
+    #[test]
+    fn change_is_later_than_the_one_before_whatever_the_clock() {
+        let old = Silence { updated_at: at(500), ..stored((10, 100), 0) };
+        assert_eq!(
+            old.expired(at(50)).unwrap().updated_at,
+            Timestamp::new(500, 1_000_000).unwrap()
+        );
+    }
+
+    #[test]
+    fn limits_count_what_is_stored_and_spare_updates() {
+        let limits = Limits { count: Some(2), size_bytes: Some(10) };
+        let create = post(input("", (10, 20)), None, 0).unwrap();
+        let update = Edit::Update(create.silence().clone());
+        assert!(limits.check_count(&create, 1).is_ok());
+        assert!(limits.check_count(&update, 2).is_ok());
+        let text = limits.check_count(&create, 2).unwrap_err().to_string();
+        assert_eq!(text, "exceeded maximum number of silences: 2 (limit: 2)");
+        assert!(limits.check_size(10).is_ok());
+        let text = limits.check_size(11).unwrap_err().to_string();
+        assert_eq!(text, "silence exceeded maximum size: 11 bytes (limit: 10 bytes)");
+        assert!(Limits::default().check_count(&create, usize::MAX).is_ok());
+    }
 }

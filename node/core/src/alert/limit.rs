@@ -52,3 +52,38 @@ impl NameLimit {
         self.names.retain(|_, ends| ends.values().any(|end| now < *end));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+
+    #[test]
+    fn full_name_admits_known_alerts_and_those_in_place_of_ended_ones() {
+        let mut limit = NameLimit::new(2);
+        let mut admits =
+            |name: &str, alert, end, now| limit.admits(name, Fingerprint(alert), at(end), at(now));
+        assert!(admits("a", 1, 100, 0));
+        assert!(admits("a", 2, 200, 0));
+        assert!(!admits("a", 3, 300, 0));
+        assert!(admits("b", 3, 300, 0));
+        assert!(admits("a", 1, 150, 0));
+        assert!(!admits("a", 3, 300, 149));
+        assert!(admits("a", 3, 300, 150));
+        assert!(!admits("a", 1, 400, 150));
+        limit.sweep(at(250));
+        assert_eq!(limit.names.len(), 2);
+        limit.sweep(at(300));
+        assert!(limit.names.is_empty());
+    }
+
+    #[test]
+    fn zero_is_no_limit() {
+        let mut limit = NameLimit::new(0);
+        assert!((0..100).all(|alert| limit.admits("a", Fingerprint(alert), at(9), at(0))));
+        assert!(limit.names.is_empty());
+    }
+}
