@@ -349,3 +349,339 @@ fn batch(group: &Group, tick: Timestamp) -> Batch {
         members: group.members().collect(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::matcher::{Mode, parse_matchers};
+    use crate::route::{GroupBy, RouteSpec};
+
+    /// group_wait 30 s, group_interval 300 s; two child routes with equal matchers.
+    fn routes() -> Arc<Routes> {
+        let child = || RouteSpec {
+            matchers: parse_matchers("twice=1", Mode::Utf8).unwrap().value,
+            continues: true,
+            ..RouteSpec::default()
+        };
+        let root = RouteSpec {
+            receiver: Some("default".into()),
+            group_by: Some(GroupBy::Names(vec!["g".into()])),
+            routes: vec![child(), child()],
+            ..RouteSpec::default()
+        };
+        Arc::new(Routes::new(root).unwrap())
+    }
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+
+    fn labels(text: &str) -> Labels {
+        text.split(',').filter_map(|pair| pair.split_once('=')).collect()
+    }
+
+    fn told(flush_at: i64) -> Option<Told> {
+        Some(Told { flush_at: at(flush_at), lists_member: true, make_up: false })
+    }
+
+    const ROOT: RouteIndex = RouteIndex(2);
+
+    struct World(Groups);
+
+    impl World {
+        fn new() -> Self {
+            Self(Groups::new(routes()))
+        }
+
+        fn insert(&mut self, alert: &str, starts_at: i64, received_at: i64) -> Inserted {
+            let labels = labels(alert);
+            let fingerprint = labels.fingerprint();
+            let member =
+                Member { fingerprint, starts_at: at(starts_at), received_at: at(received_at) };
+            self.0.insert(ROOT, &labels, member)
+        }
+
+        /// As a post at `now` does it.
+        fn post(&mut self, alert: &str, now: i64) {
+            if let Inserted::Made(id) = self.insert(alert, now, now) {
+                self.0.arm(id, None, at(now));
+            }
+        }
+
+        fn load(
+            &mut self,
+            alert: &str,
+            (starts_at, received_at): (i64, i64),
+            told: Option<Told>,
+            now: i64,
+        ) {
+            let Inserted::Made(id) = self.insert(alert, starts_at, received_at) else {
+                panic!("not made")
+            };
+            self.0.arm(id, told, at(now));
+        }
+
+        #[track_caller]
+        fn due(&self, expected: i64) {
+            assert_eq!(self.0.next_due(), Some(at(expected)));
+        }
+
+        /// Takes the one group that is due.
+        #[track_caller]
+        fn take(&mut self, now: i64) -> Batch {
+            let mut batches = self.0.take_due(at(now));
+            assert_eq!(batches.len(), 1);
+            batches.remove(0)
+        }
+
+        fn finish(&mut self, batch: &Batch, removed: &[&str]) -> bool {
+            let removed: Vec<_> = removed.iter().map(|alert| labels(alert).fingerprint()).collect();
+            self.0.finish(batch.id, batch.tick, &removed)
+        }
+    }
+
+    #[test]
+    fn new_group_waits_and_is_then_looked_at_every_interval() {
+        let mut world = World::new();
+        world.post("g=1,a=1", 100);
+        world.due(130);
+        assert_eq!(world.0.take_due(at(129)), []);
+        let batch = world.take(131); // The timer ran late; the tick did not.
+        assert_eq!((batch.tick, batch.number, &*batch.key), (at(130), 1, r#"{}:{g="1"}"#));
+        assert_eq!(batch.members, [labels("g=1,a=1").fingerprint()]);
+        world.finish(&batch, &[]);
+        world.due(430);
+        let batch = world.take(430);
+        assert_eq!((batch.tick, batch.number), (at(430), 2));
+    }
+
+    /// Trap 15.
+    #[test]
+    fn old_alert_makes_a_new_group_due_at_once_but_not_an_existing_one() {
+        let mut world = World::new();
+        world.load("g=1,a=1", (69, 100), None, 100);
+        world.due(100);
+        let mut world = World::new();
+        world.load("g=1,a=1", (70, 100), None, 100);
+        world.due(130);
+        let _ = world.insert("g=1,a=2", 0, 105);
+        world.due(130);
+    }
+
+    #[test]
+    fn insert_says_what_it_did() {
+        let mut world = World::new();
+        let Inserted::Made(id) = world.insert("g=1,a=1", 100, 100) else { panic!("not made") };
+        assert_eq!(world.insert("g=1,a=1", 100, 100), Inserted::Held(id));
+        assert_eq!(world.insert("g=1,a=2", 100, 100), Inserted::Joined(id));
+        assert!(matches!(world.insert("g=2,a=1", 100, 100), Inserted::Made(_)));
+        assert!(world.0.holds(ROOT, &labels("g=1,a=2"), labels("g=1,a=2").fingerprint()));
+        assert!(!world.0.holds(ROOT, &labels("g=1,a=3"), labels("g=1,a=3").fingerprint()));
+        assert_eq!(world.0.find(ROOT, &labels("g=1,zzz=1")).map(|group| group.id), Some(id));
+    }
+
+    #[test]
+    fn group_stands_still_until_it_is_armed_and_then_goes_by_its_first_member() {
+        let mut world = World::new();
+        let Inserted::Made(id) = world.insert("g=1,a=1", 100, 100) else { panic!("not made") };
+        let _ = world.insert("g=1,a=2", 90, 90);
+        assert_eq!((world.0.next_due(), world.0.unarmed().count()), (None, 1));
+        world.0.arm(id, None, at(110));
+        world.due(120);
+        world.0.arm(id, None, at(500));
+        world.due(120);
+        assert_eq!(world.0.unarmed().count(), 0);
+    }
+
+    #[test]
+    fn missed_first_flush_is_made_up_at_once() {
+        let mut world = World::new();
+        world.load("g=1", (100, 100), None, 900);
+        assert_eq!(world.take(900).tick, at(900));
+    }
+
+    #[test]
+    fn group_that_was_told_counts_on_from_there() {
+        let mut world = World::new();
+        world.load("g=1", (0, 0), told(1000), 1999);
+        world.due(2200); // 1000 + 4 x 300
+        let group = world.0.iter().next().unwrap();
+        assert_eq!(group.last_tick(), Some(at(1000)));
+    }
+
+    #[test]
+    fn flush_of_the_future_counts_as_now() {
+        let mut world = World::new();
+        world.load("g=1", (0, 0), told(9000), 2000);
+        world.due(2300);
+    }
+
+    #[test]
+    fn entry_that_lists_no_member_does_not_open_the_group() {
+        let mut world = World::new();
+        let other = Told { lists_member: false, ..told(1000).unwrap() };
+        world.load("g=1", (1990, 1990), Some(other), 2000);
+        world.due(2020);
+    }
+
+    #[test]
+    fn cold_start_makes_up_what_the_log_says_is_due() {
+        let mut world = World::new();
+        let due = Told { make_up: true, ..told(1000).unwrap() };
+        world.load("g=1", (0, 0), Some(due), 2000);
+        assert_eq!(world.take(2000).tick, at(2000));
+        world.due(2300);
+    }
+
+    #[test]
+    fn entry_of_another_node_moves_the_timer_on() {
+        let mut world = World::new();
+        world.post("g=1", 100);
+        world.0.rearm(r#"{}:{g="1"}"#, at(128));
+        world.due(428);
+        world.0.rearm(r#"{}:{g="1"}"#, at(120));
+        world.due(428);
+        let batch = world.take(428);
+        world.0.rearm(r#"{}:{g="1"}"#, at(428));
+        world.due(728);
+        world.0.rearm(r#"{}:{g="1"}"#, at(429));
+        world.due(729);
+        assert!(!world.finish(&batch, &[]));
+        world.0.rearm("other", at(999));
+        world.due(729);
+    }
+
+    #[test]
+    fn entry_of_an_earlier_life_moves_nothing() {
+        let mut world = World::new();
+        world.post("g=1", 100);
+        world.0.rearm(r#"{}:{g="1"}"#, at(99));
+        world.due(130);
+    }
+
+    #[test]
+    fn flushes_of_a_group_never_overlap_and_a_late_one_follows_at_once() {
+        let mut world = World::new();
+        world.post("g=1", 100);
+        let first = world.take(130);
+        assert!(world.0.iter().all(Group::is_flushing));
+        assert_eq!(world.0.take_due(at(430)), []);
+        assert_eq!(world.0.next_due(), None);
+        world.finish(&first, &[]);
+        world.due(430);
+        let second = world.take(1500);
+        assert_eq!((second.tick, second.number), (at(430), 2));
+        world.due(1630);
+        world.finish(&first, &[]); // Nobody waits for this tick any more.
+        assert!(world.0.iter().all(Group::is_flushing));
+    }
+
+    #[test]
+    fn empty_group_is_gone_and_made_anew() {
+        let mut world = World::new();
+        world.post("g=1,a=1", 100);
+        let _ = world.insert("g=1,a=2", 100, 100);
+        let batch = world.take(130);
+        assert!(!world.finish(&batch, &["g=1,a=1"]));
+        assert_eq!(world.0.get(batch.id).unwrap().members().len(), 1);
+        let batch = world.take(430);
+        assert!(world.finish(&batch, &["g=1,a=2"]));
+        assert_eq!((world.0.len(), world.0.next_due()), (0, None));
+        assert_eq!(world.0.with_key(&batch.key).count(), 0);
+        world.post("g=1,a=1", 500);
+        world.due(530);
+        assert_ne!(world.take(530).id, batch.id);
+    }
+
+    #[test]
+    fn sibling_routes_with_equal_matchers_share_a_key() {
+        let mut groups = Groups::new(routes());
+        let alert = labels("twice=1,g=1");
+        let member =
+            Member { fingerprint: alert.fingerprint(), starts_at: at(0), received_at: at(0) };
+        for route in groups.routes().clone().matching(&alert) {
+            let Inserted::Made(id) = groups.insert(route, &alert, member) else {
+                panic!("not made")
+            };
+            groups.arm(id, None, at(0));
+        }
+        assert_eq!(groups.len(), 2);
+        let key = groups.iter().next().unwrap().key.clone();
+        assert_eq!(groups.with_key(&key).count(), 2);
+        groups.rearm(&key, at(10));
+        assert_eq!(groups.take_due(at(310)).len(), 2);
+    }
+
+    #[test]
+    fn reload_looks_at_once_at_what_was_told_and_keeps_other_timers() {
+        let mut world = World::new();
+        world.post("g=told", 100);
+        world.take(130);
+        world.post("g=waiting", 220);
+        let mut after = World(world.0.reloaded(routes()));
+        after.load("g=waiting", (220, 220), None, 240);
+        after.due(250);
+        after.load("g=told", (100, 100), told(130), 240);
+        after.due(240);
+        after.0.settle();
+        after.load("g=new", (100, 239), None, 240);
+        let batches = after.0.take_due(at(240));
+        assert_eq!(
+            batches.iter().map(|batch| (&*batch.key, batch.tick)).collect::<Vec<_>>(),
+            [(r#"{}:{g="told"}"#, at(240)), (r#"{}:{g="new"}"#, at(240)),]
+        );
+        assert!(batches.iter().all(|batch| world.0.get(batch.id).is_none()));
+    }
+
+    proptest! {
+        /// Whatever happens, each group is due, waits for its arming, or flushes with a late tick.
+        #[test]
+        fn no_group_is_forgotten(steps in proptest::collection::vec((0..6_u8, 0..3_u8, 0..200_i64), 1..60)) {
+            let mut world = World::new();
+            let (mut now, mut flying) = (0, Vec::<Batch>::new());
+            for (kind, group, forward) in steps {
+                now += forward;
+                match kind {
+                    0 | 1 => world.post(&format!("g={group},a={forward}"), now),
+                    2 => flying.extend(world.0.take_due(at(now))),
+                    3 => world.0.rearm(&format!(r#"{{}}:{{g="{group}"}}"#), at(now - forward / 2)),
+                    4 => world.0 = world.0.reloaded(routes()),
+                    _ => if let Some(batch) = flying.pop() {
+                        let removed = batch.members.get(..usize::from(group)).unwrap_or_default();
+                        world.0.finish(batch.id, batch.tick, removed);
+                    }
+                }
+                for group in world.0.iter() {
+                    prop_assert!(group.members().len() > 0);
+                    prop_assert!(group.due().is_some() || group.is_flushing());
+                    prop_assert_eq!(world.0.due.iter().filter(|due| due.1 == group.id).count(), usize::from(group.due().is_some()));
+                    prop_assert!(group.due().is_none_or(|due| world.0.due.contains(&(due, group.id))));
+                    prop_assert!(world.0.with_key(&group.key).any(|other| other.id == group.id));
+                }
+                prop_assert!(world.0.due.iter().all(|due| world.0.get(due.1).is_some()));
+                prop_assert!(world.0.by_key.values().map(Vec::len).sum::<usize>() == world.0.len());
+                prop_assert_eq!(world.0.by_labels.len(), world.0.len());
+            }
+        }
+    }
+
+    #[test]
+    fn tens_of_thousands_of_groups_are_kept_in_order() {
+        let mut world = World::new();
+        for group in 0..20_000 {
+            world.post(&format!("g={group}"), group % 100);
+        }
+        let mut last = at(0);
+        while let Some(due) = world.0.next_due().filter(|due| *due < at(200)) {
+            assert!(last < due);
+            last = due;
+            assert_eq!(world.0.take_due(due).len(), 200);
+        }
+        assert_eq!(last, at(129));
+        assert_eq!(world.0.next_due(), Some(time::add(at(30), Duration::from_secs(300))));
+    }
+}

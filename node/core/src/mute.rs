@@ -101,3 +101,61 @@ pub fn out_of_hours(route: &Route, intervals: &Intervals, tick: Timestamp) -> Op
         .collect();
     (!by.is_empty()).then_some(OutOfHours { why: Suppression::MuteInterval, by })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::interval::{TimeInterval, TimeRange};
+    use crate::route::{RouteSpec, Routes};
+
+    fn hours(name: &str, ranges: &[(&str, &str)]) -> NamedInterval {
+        let one = |(start, end): &(&str, &str)| TimeInterval {
+            times: Some(vec![TimeRange::parse(start, end).unwrap()]),
+            ..TimeInterval::default()
+        };
+        NamedInterval { name: name.into(), intervals: ranges.iter().map(one).collect() }
+    }
+
+    #[track_caller]
+    fn check(active: &[&str], mute: &[&str], tick: &str, expected: Option<(Suppression, &[&str])>) {
+        let names =
+            |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+        let child = RouteSpec { active: names(active), mute: names(mute), ..RouteSpec::default() };
+        let root =
+            RouteSpec { receiver: Some("x".into()), routes: vec![child], ..RouteSpec::default() };
+        let routes = Routes::new(root).unwrap();
+        let route = routes.iter().next().unwrap().1;
+        let intervals: Intervals = [
+            hours("office", &[("09:00", "17:00")]),
+            hours("twice", &[("10:00", "12:00"), ("11:00", "13:00")]),
+            hours("never", &[]),
+        ]
+        .into_iter()
+        .collect();
+        let found =
+            out_of_hours(route, &intervals, format!("2026-11-22T{tick}:00Z").parse().unwrap());
+        assert_eq!(found, expected.map(|(why, by)| OutOfHours { why, by: names(by) }));
+    }
+
+    #[test]
+    fn active_intervals_are_asked_first_and_all_named() {
+        use Suppression::{ActiveInterval, MuteInterval};
+        check(&[], &[], "12:00", None);
+        check(&["office", "twice"], &[], "16:00", None);
+        check(
+            &["office", "twice"],
+            &["office"],
+            "18:00",
+            Some((ActiveInterval, &["office", "twice"])),
+        );
+        check(&["office"], &["office"], "12:00", Some((MuteInterval, &["office"])));
+        check(
+            &[],
+            &["never", "twice", "office", "unknown"],
+            "11:30",
+            Some((MuteInterval, &["twice", "twice", "office"])),
+        );
+        check(&["never"], &[], "12:00", Some((ActiveInterval, &["never"])));
+        check(&[], &["office"], "17:00", None);
+    }
+}

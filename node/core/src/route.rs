@@ -291,3 +291,203 @@ fn check_root(root: &RouteSpec) -> Result<(), BadRoutes> {
         None => Ok(()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::matcher::{Mode, parse_matchers};
+
+    fn spec(matchers: &str, receiver: &str, routes: Vec<RouteSpec>) -> RouteSpec {
+        RouteSpec {
+            receiver: (!receiver.is_empty()).then(|| receiver.to_owned()),
+            matchers: parse_matchers(matchers, Mode::Utf8).unwrap().value,
+            routes,
+            ..RouteSpec::default()
+        }
+    }
+
+    fn names(names: &[&str]) -> Option<GroupBy> {
+        Some(GroupBy::Names(names.iter().map(|name| (*name).to_owned()).collect()))
+    }
+
+    fn labels(text: &str) -> Labels {
+        text.split(',').filter_map(|pair| pair.split_once('=')).collect()
+    }
+
+    #[track_caller]
+    fn check(routes: &Routes, alert: &str, expected: &[&str]) {
+        let found = routes.matching(&labels(alert));
+        let ids: Vec<&str> = found.iter().map(|index| &*routes.get(*index).unwrap().id).collect();
+        assert_eq!(ids, expected, "{alert}");
+    }
+
+    fn tree() -> Routes {
+        let goes_on = |spec| RouteSpec { continues: true, ..spec };
+        let team = spec("team=~a|b,severity=critical", "", vec![spec("env=prod", "prod", vec![])]);
+        let first = goes_on(spec("severity=critical", "pager", vec![]));
+        Routes::new(spec("", "default", vec![first, team, spec("team=a", "pager", vec![])]))
+            .unwrap()
+    }
+
+    /// Trap 23: the first route goes on, so the same receiver may come twice.
+    #[test]
+    fn deepest_routes_are_taken_and_continue_goes_on_to_siblings() {
+        let routes = tree();
+        let pager = r#"{}/{severity="critical"}/0"#;
+        let team = r#"{}/{severity="critical",team=~"a|b"}/1"#;
+        let prod = r#"{}/{severity="critical",team=~"a|b"}/1/{env="prod"}/0"#;
+        check(&routes, "x=1", &["{}"]);
+        check(&routes, "severity=critical", &[pager]);
+        check(&routes, "severity=critical,team=b", &[pager, team]);
+        check(&routes, "severity=critical,team=b,env=prod", &[pager, prod]);
+        check(&routes, "team=a", &[r#"{}/{team="a"}/2"#]);
+    }
+
+    #[test]
+    fn numbers_are_given_children_first() {
+        let ids: Vec<_> =
+            tree().iter().map(|(index, route)| (index.0, route.id.to_string())).collect();
+        let texts: Vec<&str> = ids.iter().map(|id| &*id.1).collect();
+        assert!(ids.iter().map(|id| id.0).eq(0..5));
+        assert_eq!(texts[4], "{}");
+        assert!(texts[1].ends_with("{env=\"prod\"}/0") && texts[2].ends_with("/1"));
+    }
+
+    #[test]
+    fn children_inherit_what_they_do_not_say() {
+        let root = RouteSpec {
+            group_by: names(&["b", "a"]),
+            group_wait: Some(Duration::ZERO),
+            labels: vec![("team".into(), "root".into()), ("x".into(), "1".into())],
+            routes: vec![RouteSpec {
+                mute: vec!["night".into()],
+                labels: vec![("team".into(), "child".into())],
+                group_interval: Some(Duration::from_secs(7)),
+                routes: vec![spec("a=1", "", vec![])],
+                ..RouteSpec::default()
+            }],
+            ..spec("", "default", vec![])
+        };
+        let routes = Routes::new(root).unwrap();
+        let [leaf, child, root] = [0, 1, 2].map(|at| routes.get(RouteIndex(at)).unwrap());
+        for route in [leaf, child, root] {
+            assert_eq!(&*route.receiver, "default");
+            assert_eq!(Some(route.group_by.clone()), names(&["a", "b"]));
+            assert_eq!(route.group_wait, Duration::ZERO);
+            assert_eq!(route.repeat_interval, Duration::from_secs(4 * 3600));
+        }
+        assert_eq!(root.group_interval, Duration::from_secs(300));
+        assert_eq!(leaf.group_interval, Duration::from_secs(7));
+        assert_eq!(leaf.labels.to_string(), r#"{team="child", x="1"}"#);
+        // Trap 25: intervals are not handed down.
+        assert_eq!((child.mute.len(), leaf.mute.len()), (1, 0));
+    }
+
+    /// Trap 24.
+    #[test]
+    fn empty_group_by_overrides_and_wildcard_is_turned_off_by_names() {
+        let child = |group_by| RouteSpec { group_by, ..spec("a=1", "", vec![]) };
+        let root = RouteSpec {
+            group_by: Some(GroupBy::All),
+            ..spec("", "default", vec![child(None), child(names(&[])), child(names(&["a"]))])
+        };
+        let routes = Routes::new(root).unwrap();
+        let groups =
+            |at| routes.get(RouteIndex(at)).unwrap().group_labels(&labels("a=1,b=2")).to_string();
+        assert_eq!([0, 1, 2].map(groups), [r#"{a="1", b="2"}"#, "{}", r#"{a="1"}"#]);
+    }
+
+    #[track_caller]
+    fn group_key(matchers: &str, group_by: &[&str], alert: Labels, expected: &str) {
+        let child = RouteSpec { group_by: names(group_by), ..spec(matchers, "", vec![]) };
+        let routes = Routes::new(spec("", "default", vec![child])).unwrap();
+        let route = routes.get(routes.matching(&alert)[0]).unwrap();
+        let group_labels = route.group_labels(&alert);
+        assert_eq!(route.group_key(&group_labels), expected);
+        assert_eq!(route.group_fingerprint(&alert), group_labels.fingerprint());
+    }
+
+    /// Traps 26 and 27.
+    #[test]
+    fn group_keys_are_those_of_upstream() {
+        let alert = || labels("alertname=A,cluster=x,severity=critical,team=a");
+        group_key(
+            "severity=critical",
+            &["cluster", "alertname"],
+            alert(),
+            r#"{}/{severity="critical"}:{alertname="A", cluster="x"}"#,
+        );
+        group_key(
+            "team=~a|b,severity=critical",
+            &["gone"],
+            alert(),
+            r#"{}/{severity="critical",team=~"a|b"}:{}"#,
+        );
+        let odd = Labels::from([("alertname", "é\"\n\\")]);
+        group_key("", &["alertname"], odd, r#"{}/{}:{alertname="é\"\n\\"}"#);
+        let root = Routes::new(spec("", "default", vec![])).unwrap();
+        let root = root.get(root.root()).unwrap();
+        assert_eq!(root.group_key(&root.group_labels(&alert())), "{}:{}");
+    }
+
+    #[test]
+    fn bad_trees_are_refused() {
+        let root = || spec("", "default", vec![]);
+        let error = |spec| Routes::new(spec).unwrap_err();
+        assert_eq!(error(spec("", "", vec![])), BadRoutes::NoReceiver);
+        assert_eq!(error(spec("a=1", "x", vec![])), BadRoutes::RootMatchers);
+        assert_eq!(error(RouteSpec { mute: vec!["x".into()], ..root() }), BadRoutes::RootMute);
+        assert_eq!(error(RouteSpec { active: vec!["x".into()], ..root() }), BadRoutes::RootActive);
+        assert_eq!(error(RouteSpec { continues: true, ..root() }), BadRoutes::RootContinue);
+        let zero = Some(Duration::ZERO);
+        assert_eq!(
+            error(RouteSpec { group_interval: zero, ..root() }),
+            BadRoutes::ZeroGroupInterval
+        );
+        let child = RouteSpec { repeat_interval: zero, ..spec("a=1", "", vec![]) };
+        assert_eq!(error(spec("", "default", vec![child])), BadRoutes::ZeroRepeatInterval);
+    }
+
+    fn any_tree() -> impl Strategy<Value = RouteSpec> {
+        let node = (0..3_u8, 0..3_u8, any::<bool>(), any::<bool>()).prop_map(
+            |(name, value, not, continues)| {
+                let op = if not { "!=" } else { "=" };
+                RouteSpec { continues, ..spec(&format!("l{name}{op}v{value}"), "", vec![]) }
+            },
+        );
+        let tree = node.prop_recursive(4, 24, 6, |inner| {
+            (inner.clone(), proptest::collection::vec(inner, 0..6))
+                .prop_map(|(node, routes)| RouteSpec { routes, ..node })
+        });
+        proptest::collection::vec(tree, 0..8).prop_map(|routes| spec("", "default", routes))
+    }
+
+    /// Upstream's algorithm, word for word.
+    fn plain(routes: &Routes, index: RouteIndex, labels: &Labels) -> Vec<RouteIndex> {
+        let route = routes.get(index).unwrap();
+        if !route.matchers.matches(labels) {
+            return Vec::new();
+        }
+        let mut all = Vec::new();
+        for &child in &route.children {
+            let found = plain(routes, child, labels);
+            let stop = !found.is_empty() && !routes.get(child).unwrap().continues;
+            all.extend(found);
+            if stop {
+                break;
+            }
+        }
+        if all.is_empty() { vec![index] } else { all }
+    }
+
+    proptest! {
+        #[test]
+        fn matching_agrees_with_the_plain_algorithm(tree in any_tree(), values in proptest::collection::vec(0..4_u8, 3)) {
+            let routes = Routes::new(tree).unwrap();
+            let labels: Labels = values.iter().enumerate().map(|(name, value)| (format!("l{name}"), format!("v{value}"))).collect();
+            prop_assert_eq!(routes.matching(&labels), plain(&routes, routes.root(), &labels));
+        }
+    }
+}
