@@ -1,0 +1,490 @@
+//! What the rest of the node uses: one handle over state, disk and peers.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tocsin_service::clock::Clock;
+use tokio::sync::{oneshot, watch};
+use tokio_util::sync::{CancellationToken, DropGuard};
+use tracing::warn;
+
+use crate::claim::{Claim, ClaimRequest, Claims, Grant};
+use crate::core::{Core, lock};
+use crate::member::Members;
+use crate::metrics::{ClusterFacts, Counts, PeerFacts};
+use crate::mono;
+use crate::options::{Options, Trust};
+use crate::owner::{self, Rank};
+use crate::ready::Ready;
+use crate::record::{Kind, key_hash};
+use crate::state::{State, Table, Writer};
+use crate::store::{Identity, Lock, Log, NoStore, Source, Store, StoreError};
+use crate::view::{ConfigHash, Member, MemberState, View};
+use crate::wait::{Need, Outcome, Why};
+
+/// Why a cluster cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum ClusterError {
+    /// The data directory.
+    #[error("storage cannot be used")]
+    Store(#[from] StoreError),
+    /// The cluster port.
+    #[error("cannot listen on {address} for the cluster")]
+    Listen {
+        /// As given.
+        address: String,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// An address that is none.
+    #[error("{flag}: {value:?} is no host:port")]
+    Address {
+        /// Which flag.
+        flag: &'static str,
+        /// What it says.
+        value: String,
+    },
+    /// Secrets or certificates.
+    #[error("cluster security: {0}")]
+    Trust(String),
+    /// The crate's own thread.
+    #[error("cannot start the cluster's thread")]
+    Thread(#[source] std::io::Error),
+    /// Another live node has this node's name.
+    #[error("the name {name:?} is in use by another live node of the cluster")]
+    NameInUse {
+        /// The name.
+        name: String,
+    },
+}
+
+/// This node's part in the cluster. Dropping it stops its thread without a goodbye; [`Cluster::leave`] says it.
+pub struct Cluster {
+    core: Arc<Core>,
+    _life: DropGuard,
+    _lock: Option<Lock>,
+}
+
+impl Cluster {
+    /// Loads the disk into `tables`, listens, and goes on joining in a thread of its own: see [`Cluster::ready`].
+    /// `stop` ends everything at once; call [`Cluster::leave`] before.
+    /// # Errors
+    /// When the directory or the port cannot be used, or secrets are wrong.
+    pub async fn start(
+        options: Options,
+        tables: Vec<(Kind, Arc<dyn Table>)>,
+        clock: Arc<dyn Clock>,
+        stop: CancellationToken,
+    ) -> Result<Arc<Self>, ClusterError> {
+        if options.require_auth
+            && matches!(options.trust, Trust::Anyone)
+            && !options.listen.is_empty()
+        {
+            let why = "--cluster.require-auth needs --cluster.secret-file or --cluster.tls-config";
+            return Err(ClusterError::Trust(why.into()));
+        }
+        let now_ms = clock.now().as_millisecond();
+        let dir = options.storage.as_deref().map(|path| path.join("tocsin"));
+        let (lock, identity) = identify(dir.as_deref(), &options.name, now_ms)?;
+        let node = key_hash(identity.id.as_bytes());
+        let state = Arc::new(State::new(node, tables));
+        let store = open_store(dir.as_deref(), &options, &state, &clock)?;
+        let life = stop.child_token();
+        let core = Arc::new_cyclic(|core| {
+            let core: std::sync::Weak<Core> = core.clone();
+            let tell = move |ended| {
+                if let Some(core) = core.upgrade() {
+                    core.tell_release(ended);
+                }
+            };
+            build(options, identity, state, store, clock, life.clone(), Claims::new(Box::new(tell)))
+        });
+        core.start_thread().await?;
+        Ok(Arc::new(Self { core, _life: life.drop_guard(), _lock: lock }))
+    }
+
+    /// One critical section over all records: `f` sees no change by others while it runs; each [`Writer::put`] gets the next stamp and is stored, logged and pushed.
+    /// Then waits for what `need` says; the bound of the wait is kept by this crate's own thread.
+    pub async fn write<R>(&self, need: Need, f: impl FnOnce(&mut Writer<'_>) -> R) -> (R, Outcome) {
+        let begun = mono::now();
+        let (value, waiting) = self.core.write(need, f);
+        let Some(waiting) = waiting else { return (value, Outcome::NOTHING) };
+        let lost = Outcome { degraded: Some(Why::Disk), on_disk: false, peers: 0 };
+        let outcome = waiting.await.unwrap_or(lost);
+        self.core.counts.wrote(begun, &outcome);
+        (value, outcome)
+    }
+
+    /// As [`Cluster::write`] without waiting: for records that nobody's answer depends on.
+    pub fn put<R>(&self, f: impl FnOnce(&mut Writer<'_>) -> R) -> R {
+        self.core.write(Need::History, f).0
+    }
+
+    /// The cluster as it is now.
+    #[must_use]
+    pub fn view(&self) -> Arc<View> {
+        Arc::clone(&self.core.view.borrow())
+    }
+
+    /// Tells each change of the view.
+    #[must_use]
+    pub fn watch(&self) -> watch::Receiver<Arc<View>> {
+        self.core.view.subscribe()
+    }
+
+    /// Who goes first for a group, as this node sees it now.
+    #[must_use]
+    pub fn rank(&self, group_key: &[u8]) -> Rank {
+        owner::rank(&self.view(), group_key)
+    }
+
+    /// How long a node of rank `own` waits at most before it acts for those before it.
+    #[must_use]
+    pub fn rank_wait(&self, own: usize) -> Duration {
+        self.core.options.peer_timeout.saturating_mul(u32::try_from(own).unwrap_or(u32::MAX))
+    }
+
+    /// Asks all peers before an attempt to send. Alone, or with claims switched off: granted at once.
+    pub async fn claim(&self, request: ClaimRequest) -> Claim {
+        self.core.claim(request).await
+    }
+
+    /// Whether this node may notify.
+    #[must_use]
+    pub fn ready(&self) -> watch::Receiver<Ready> {
+        self.core.ready.subscribe()
+    }
+
+    /// False while this node may have missed something (a start, a stall, a returned peer): no flush may start and no request be written until it is true again. Bounded by itself.
+    #[must_use]
+    pub fn caught_up(&self) -> watch::Receiver<bool> {
+        self.core.caught_up.subscribe()
+    }
+
+    /// Times that this process stood still for more than a second: a guard compares it before and after.
+    #[must_use]
+    pub fn stalls(&self) -> u64 {
+        self.core.counts.stalls.load(Ordering::Relaxed)
+    }
+
+    /// Publishes the hash of the configuration in use.
+    pub fn set_config_hash(&self, hash: u64) {
+        let loaded_hlc = self.core.state.next_hlc(self.core.now_ms());
+        self.core.set_status(|status| status.config = Some(ConfigHash { hash, loaded_hlc }));
+    }
+
+    /// Publishes until when alerts that end by expiry count as firing, and the start that this belongs to; wall milliseconds.
+    pub fn set_hold(&self, until_ms: i64, start_ms: i64) {
+        self.core.set_status(|status| {
+            status.hold_until_ms = until_ms;
+            status.hold_start_ms = start_ms;
+        });
+    }
+
+    /// Says that this node is on its way out: it leaves the ranks at once and goes on answering. [`Cluster::leave`] ends it.
+    pub fn set_leaving(&self) {
+        self.core.set_status(|status| status.leaving = true);
+        self.core.ready.send_replace(Ready::No("stopping".into()));
+    }
+
+    /// Waits until peers have everything (at most 5 s), says goodbye, writes the disk, stops.
+    pub async fn leave(&self) {
+        self.set_leaving();
+        self.core.say_goodbye().await;
+        self.core.stop.cancel();
+        let store = Arc::clone(&self.core.store);
+        // The log's thread writes what is queued and ends.
+        let _ = tokio::task::spawn_blocking(move || store.close()).await;
+    }
+
+    /// Figures for metrics and status.
+    #[must_use]
+    pub fn facts(&self) -> ClusterFacts {
+        self.core.facts()
+    }
+
+    /// This node's id.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.core.identity.id
+    }
+
+    /// A record as it is stored, of any kind.
+    #[must_use]
+    pub fn read(&self, kind: Kind, key: &[u8]) -> Option<crate::Record> {
+        self.core.state.read(kind, key)
+    }
+}
+
+fn identify(
+    dir: Option<&Path>,
+    name: &str,
+    now_ms: i64,
+) -> Result<(Option<Lock>, Identity), StoreError> {
+    let name = (!name.is_empty()).then_some(name);
+    let now_ms = u64::try_from(now_ms).unwrap_or(0);
+    let Some(dir) = dir else { return Ok((None, Identity::unstored(name, now_ms))) };
+    let lock = Lock::take(dir)?;
+    Ok((Some(lock), Identity::next(dir, name, now_ms)?))
+}
+
+fn open_store(
+    dir: Option<&Path>,
+    options: &Options,
+    state: &Arc<State>,
+    clock: &Arc<dyn Clock>,
+) -> Result<Arc<dyn Store>, StoreError> {
+    let Some(dir) = dir else { return Ok(Arc::new(NoStore)) };
+    let now_ms = clock.now().as_millisecond();
+    let (live, wall) = (Arc::clone(state), Arc::clone(clock));
+    let source: Source = Arc::new(move |visit| live.each_live(wall.now().as_millisecond(), visit));
+    let mut load = |record| {
+        state.merge(&record, now_ms);
+    };
+    let log = Log::open(dir, options.sync, &mut load, source)?;
+    let loaded = log.loaded();
+    if loaded.corrupt_files > 0 {
+        warn!(
+            files = loaded.corrupt_files,
+            "part of the storage is damaged, what peers have is fetched again"
+        );
+    }
+    Ok(Arc::new(log))
+}
+
+fn build(
+    options: Options,
+    identity: Identity,
+    state: Arc<State>,
+    store: Arc<dyn Store>,
+    clock: Arc<dyn Clock>,
+    stop: CancellationToken,
+    claims: Claims,
+) -> Core {
+    let node = key_hash(identity.id.as_bytes());
+    let network = !options.listen.is_empty();
+    let me = Member {
+        name: identity.id.clone(),
+        node,
+        address: String::new(),
+        me: true,
+        state: MemberState::Live,
+        ready: false,
+        leaving: false,
+        version: options.version.clone(),
+        config: None,
+        disk_ok: true,
+        clock_offset_ms: 0,
+        behind: None,
+    };
+    let members = Members::new(me, network, options.unreachable_after(), options.reconnect_timeout);
+    let view = watch::Sender::new(Arc::new(members.view(mono::now())));
+    Core {
+        options,
+        identity,
+        node,
+        state,
+        store,
+        clock,
+        deadlines: crate::wait::Deadlines::default(),
+        members: Mutex::new(members),
+        links: Mutex::new(HashMap::new()),
+        view,
+        ready: watch::Sender::new(Ready::No("starting".into())),
+        caught_up: watch::Sender::new(true),
+        status_changed: watch::Sender::new(0),
+        claims: Arc::new(claims),
+        counts: Counts::default(),
+        stop,
+    }
+}
+
+impl Core {
+    /// Starts the thread on which everything of the cluster runs.
+    async fn start_thread(self: &Arc<Self>) -> Result<(), ClusterError> {
+        let (started, start) = oneshot::channel();
+        let core = Arc::clone(self);
+        std::thread::Builder::new()
+            .name("tocsin-mesh".into())
+            .spawn(move || {
+                let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+                match runtime {
+                    Ok(runtime) => runtime.block_on(crate::ready::run(&core, started)),
+                    Err(error) => {
+                        // Nobody waits any more only when the caller was dropped.
+                        let _ = started.send(Err(ClusterError::Thread(error)));
+                    }
+                }
+            })
+            .map_err(ClusterError::Thread)?;
+        let ended = || ClusterError::Thread(std::io::Error::other("it ended at once"));
+        start.await.map_err(|_| ended())?
+    }
+
+    async fn claim(self: &Arc<Self>, request: ClaimRequest) -> Claim {
+        let score = owner::score(self.node, &request.group_key);
+        let number = self.claims.begin(&request, score, self.node);
+        let grant =
+            Grant { claims: Arc::clone(&self.claims), key: request.key, number, ended: false };
+        Claim::Granted(grant)
+    }
+
+    fn tell_release(&self, _ended: crate::claim::Ended) {}
+
+    async fn say_goodbye(&self) {}
+
+    fn facts(&self) -> ClusterFacts {
+        let now = mono::now();
+        let links: HashMap<String, _> =
+            self.links().into_iter().map(|link| (link.id.clone(), link.facts(now))).collect();
+        let peers: Vec<PeerFacts> = lock(&self.members)
+            .peers
+            .iter()
+            .map(|(name, peer)| {
+                let link = links.get(name).cloned().unwrap_or_default();
+                PeerFacts {
+                    name: name.clone(),
+                    address: peer.address.clone(),
+                    state: peer.state,
+                    lag: link.lag,
+                    queue_bytes: link.queued_bytes,
+                    clock_offset_ms: peer.offset_ms,
+                    round_trip: peer.round_trip,
+                    last_contact: peer.last_pong.map(|at| now.saturating_sub(at)),
+                }
+            })
+            .collect();
+        let late = |peer: &&PeerFacts| {
+            peer.state == MemberState::Unreachable || Duration::from_secs(1) < peer.lag
+        };
+        let mut facts = self.counts.facts();
+        facts.records_malformed = self.state.counts.malformed.load(Ordering::Relaxed);
+        facts.records_ahead = self.state.counts.ahead.load(Ordering::Relaxed);
+        facts.records_expired = self.state.counts.expired.load(Ordering::Relaxed);
+        facts.authenticated = !matches!(self.options.trust, Trust::Anyone);
+        facts.health_score = peers.iter().filter(late).count() as u64;
+        facts.messages_queued = links.values().map(|link| link.queued as u64).sum();
+        facts.messages_pruned = links.values().map(|link| link.pruned).sum();
+        facts.claims_in_flight = self.claims.in_flight();
+        facts.digests = self.state.roots();
+        facts.store = self.store.facts();
+        facts.peers = peers;
+        facts
+    }
+}
+
+impl Counts {
+    fn wrote(&self, begun: Duration, outcome: &Outcome) {
+        Self::add(&self.writes, 1);
+        Self::add_time(&self.write_micros, mono::now().saturating_sub(begun));
+        let Some(why) = outcome.degraded else { return };
+        let counter = match why {
+            Why::Disk => &self.degraded_disk,
+            Why::SlowDisk => &self.degraded_slow_disk,
+            Why::Peers => &self.degraded_peers,
+        };
+        Self::add(counter, 1);
+    }
+
+    fn facts(&self) -> ClusterFacts {
+        let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let time = |counter: &AtomicU64| Duration::from_micros(get(counter));
+        ClusterFacts {
+            peers_joined: get(&self.joined),
+            peers_left: get(&self.left),
+            peers_updated: get(&self.updates),
+            reconnections: get(&self.reconnections),
+            reconnections_failed: get(&self.reconnections_failed),
+            refresh_joins: get(&self.refresh_joins),
+            refresh_joins_failed: get(&self.refresh_joins_failed),
+            name_conflicts: get(&self.name_conflicts),
+            pushes_sent: get(&self.pushes_sent),
+            push_bytes_sent: get(&self.push_bytes_sent),
+            pushes_received: get(&self.pushes_received),
+            push_bytes_received: get(&self.push_bytes_received),
+            syncs_sent: get(&self.syncs_sent),
+            sync_bytes_sent: get(&self.sync_bytes_sent),
+            syncs_received: get(&self.syncs_received),
+            sync_bytes_received: get(&self.sync_bytes_received),
+            sync_runs: get(&self.sync_runs),
+            sync_failures: get(&self.sync_failures),
+            sync_time: time(&self.sync_micros),
+            sync_repaired: get(&self.sync_repaired),
+            rejects: get(&self.rejects),
+            unknown_frames: get(&self.unknown_frames),
+            gossip_restarts: get(&self.gossip_restarts),
+            claims_granted: get(&self.claims_granted),
+            claims_busy: get(&self.claims_busy),
+            claims_done: get(&self.claims_done),
+            claim_time: time(&self.claim_micros),
+            writes: get(&self.writes),
+            write_time: time(&self.write_micros),
+            degraded_disk: get(&self.degraded_disk),
+            degraded_slow_disk: get(&self.degraded_slow_disk),
+            degraded_peers: get(&self.degraded_peers),
+            stalls: get(&self.stalls),
+            ..ClusterFacts::default()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::kind;
+    use crate::{Bag, Draft};
+    use bytes::Bytes;
+    use tocsin_service::clock::SystemClock;
+
+    async fn start(options: Options) -> (Arc<Cluster>, Arc<Bag>) {
+        let bag = Arc::new(Bag::new(kind::ALERT));
+        let table: Arc<dyn Table> = Arc::clone(&bag) as _;
+        let tables = vec![(kind::ALERT, table)];
+        let stop = CancellationToken::new();
+        let cluster = Cluster::start(options, tables, Arc::new(SystemClock), stop).await;
+        (cluster.unwrap(), bag)
+    }
+
+    fn draft(key: &'static str) -> Draft {
+        let key = Bytes::from(key);
+        let body = Bytes::from_static(b"body");
+        Draft { kind: kind::ALERT, key, rank: 0, expires_at_ms: i64::MAX, body }
+    }
+
+    #[tokio::test]
+    async fn a_node_alone_writes_and_finds_it_after_a_restart() {
+        let dir = tempfile::tempdir().unwrap();
+        let options = || Options { storage: Some(dir.path().into()), ..Options::alone() };
+        let (cluster, _) = start(options()).await;
+        let (stamp, outcome) = cluster.write(Need::Alerts, |writer| writer.put(draft("a"))).await;
+        assert_eq!(outcome, Outcome { degraded: None, on_disk: true, peers: 0 });
+        let id = cluster.name().to_owned();
+        cluster.leave().await;
+        drop(cluster);
+        let (cluster, bag) = start(options()).await;
+        assert_eq!(bag.stamp(b"a"), Some((stamp, i64::MAX)));
+        assert_eq!(cluster.name(), id);
+    }
+
+    #[tokio::test]
+    async fn a_node_alone_is_ready_and_owns_everything() {
+        let (cluster, _) = start(Options { name: "a".into(), ..Options::alone() }).await;
+        assert!(cluster.ready().borrow().is_ready());
+        assert!(cluster.rank(b"any").is_owner());
+        assert_eq!((cluster.view().live, cluster.view().known), (1, 1));
+        assert_eq!(cluster.view().status.label(), "disabled");
+    }
+
+    #[tokio::test]
+    async fn a_directory_in_use_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let options = || Options { storage: Some(dir.path().into()), ..Options::alone() };
+        let _first = start(options()).await;
+        let second =
+            Cluster::start(options(), Vec::new(), Arc::new(SystemClock), CancellationToken::new());
+        assert!(matches!(second.await.err(), Some(ClusterError::Store(StoreError::Locked { .. }))));
+    }
+}

@@ -1,0 +1,184 @@
+//! What the cluster counts, as plain values; whoever prints metrics gives them their names.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use crate::member::Change;
+use crate::record::Kind;
+use crate::store::StoreFacts;
+use crate::view::MemberState;
+
+/// Counters that parts of the cluster raise.
+#[derive(Debug, Default)]
+pub(crate) struct Counts {
+    pub(crate) joined: AtomicU64,
+    pub(crate) left: AtomicU64,
+    pub(crate) updates: AtomicU64,
+    pub(crate) reconnections: AtomicU64,
+    pub(crate) reconnections_failed: AtomicU64,
+    pub(crate) refresh_joins: AtomicU64,
+    pub(crate) refresh_joins_failed: AtomicU64,
+    pub(crate) name_conflicts: AtomicU64,
+    pub(crate) pushes_sent: AtomicU64,
+    pub(crate) push_bytes_sent: AtomicU64,
+    pub(crate) pushes_received: AtomicU64,
+    pub(crate) push_bytes_received: AtomicU64,
+    pub(crate) syncs_sent: AtomicU64,
+    pub(crate) sync_bytes_sent: AtomicU64,
+    pub(crate) syncs_received: AtomicU64,
+    pub(crate) sync_bytes_received: AtomicU64,
+    pub(crate) sync_runs: AtomicU64,
+    pub(crate) sync_failures: AtomicU64,
+    pub(crate) sync_repaired: AtomicU64,
+    pub(crate) sync_micros: AtomicU64,
+    pub(crate) rejects: AtomicU64,
+    pub(crate) unknown_frames: AtomicU64,
+    pub(crate) gossip_restarts: AtomicU64,
+    pub(crate) claims_granted: AtomicU64,
+    pub(crate) claims_busy: AtomicU64,
+    pub(crate) claims_done: AtomicU64,
+    pub(crate) claim_micros: AtomicU64,
+    pub(crate) degraded_disk: AtomicU64,
+    pub(crate) degraded_slow_disk: AtomicU64,
+    pub(crate) degraded_peers: AtomicU64,
+    pub(crate) writes: AtomicU64,
+    pub(crate) write_micros: AtomicU64,
+    pub(crate) stalls: AtomicU64,
+}
+
+impl Counts {
+    pub(crate) fn add(counter: &AtomicU64, n: u64) {
+        counter.fetch_add(n, Ordering::Relaxed);
+    }
+
+    pub(crate) fn add_time(counter: &AtomicU64, time: Duration) {
+        Self::add(counter, u64::try_from(time.as_micros()).unwrap_or(u64::MAX));
+    }
+
+    pub(crate) fn member_changed(&self, change: &Change) {
+        let counter = match change.to {
+            MemberState::Live => &self.joined,
+            MemberState::Left | MemberState::Dead | MemberState::Unreachable
+                if change.from == Some(MemberState::Live) =>
+            {
+                &self.left
+            }
+            _ => &self.updates,
+        };
+        Self::add(counter, 1);
+    }
+}
+
+/// Everything the cluster counts and measures, at one moment. Totals are since start.
+#[derive(Clone, Debug, Default)]
+pub struct ClusterFacts {
+    /// Times a member became live.
+    pub peers_joined: u64,
+    /// Times a live member left, died or became unreachable.
+    pub peers_left: u64,
+    /// Other changes of members.
+    pub peers_updated: u64,
+    /// Dials that brought a known member back, and those that failed.
+    pub reconnections: u64,
+    /// See `reconnections`.
+    pub reconnections_failed: u64,
+    /// Addresses newly found by resolving names, and lookups that failed.
+    pub refresh_joins: u64,
+    /// See `refresh_joins`.
+    pub refresh_joins_failed: u64,
+    /// Handshakes with a name that is in use.
+    pub name_conflicts: u64,
+    /// Pushes (`update`) sent, in messages and bytes.
+    pub pushes_sent: u64,
+    /// See `pushes_sent`.
+    pub push_bytes_sent: u64,
+    /// Pushes received, in messages and bytes.
+    pub pushes_received: u64,
+    /// See `pushes_received`.
+    pub push_bytes_received: u64,
+    /// Messages of digest syncs (`full_state`) sent, in messages and bytes.
+    pub syncs_sent: u64,
+    /// See `syncs_sent`.
+    pub sync_bytes_sent: u64,
+    /// Messages of digest syncs received, in messages and bytes.
+    pub syncs_received: u64,
+    /// See `syncs_received`.
+    pub sync_bytes_received: u64,
+    /// Digest syncs that this node began and finished; those that broke off; their time; records they brought here.
+    pub sync_runs: u64,
+    /// See `sync_runs`.
+    pub sync_failures: u64,
+    /// See `sync_runs`.
+    pub sync_time: Duration,
+    /// See `sync_runs`.
+    pub sync_repaired: u64,
+    /// Handshakes refused, by either side.
+    pub rejects: u64,
+    /// Frames of a type this version does not know.
+    pub unknown_frames: u64,
+    /// Times the gossip task ended and was started again.
+    pub gossip_restarts: u64,
+    /// Claims by answer, and their time.
+    pub claims_granted: u64,
+    /// See `claims_granted`.
+    pub claims_busy: u64,
+    /// See `claims_granted`.
+    pub claims_done: u64,
+    /// See `claims_granted`.
+    pub claim_time: Duration,
+    /// Waited-for writes and their time.
+    pub writes: u64,
+    /// See `writes`.
+    pub write_time: Duration,
+    /// Degraded writes by [`crate::Why`].
+    pub degraded_disk: u64,
+    /// See `degraded_disk`.
+    pub degraded_slow_disk: u64,
+    /// See `degraded_disk`.
+    pub degraded_peers: u64,
+    /// Times this process stood still for more than a second.
+    pub stalls: u64,
+    /// Records refused as malformed, from far ahead of the local clock, expired and dropped.
+    pub records_malformed: u64,
+    /// See `records_malformed`.
+    pub records_ahead: u64,
+    /// See `records_malformed`.
+    pub records_expired: u64,
+    /// Whether strangers are kept out.
+    pub authenticated: bool,
+    /// How many late or lagging peers: upstream's health score.
+    pub health_score: u64,
+    /// Records waiting to be sent, all peers together, and dropped by overflow.
+    pub messages_queued: u64,
+    /// See `messages_queued`.
+    pub messages_pruned: u64,
+    /// Attempts whose request is written and not answered.
+    pub claims_in_flight: usize,
+    /// One for each peer that is not forgotten.
+    pub peers: Vec<PeerFacts>,
+    /// Root digest of each kind.
+    pub digests: Vec<(Kind, u64)>,
+    /// The disk.
+    pub store: StoreFacts,
+}
+
+/// One peer's figures.
+#[derive(Clone, Debug)]
+pub struct PeerFacts {
+    /// Node id.
+    pub name: String,
+    /// `host:port`.
+    pub address: String,
+    /// Live, unreachable, dead or left.
+    pub state: MemberState,
+    /// Age of the oldest record that it has not acknowledged.
+    pub lag: Duration,
+    /// Bytes waiting to be sent to it.
+    pub queue_bytes: usize,
+    /// Its clock minus ours, in milliseconds.
+    pub clock_offset_ms: Option<i64>,
+    /// Of the last Ping.
+    pub round_trip: Option<Duration>,
+    /// Since its last Pong.
+    pub last_contact: Option<Duration>,
+}
