@@ -46,6 +46,22 @@ impl Counter {
     }
 }
 
+/// Grows only, by fractions: seconds, for one.
+#[derive(Debug, Default)]
+pub struct FloatCounter(Gauge);
+
+impl FloatCounter {
+    /// Adds `amount`, which must not be negative.
+    pub fn add(&self, amount: f64) {
+        self.0.add(amount);
+    }
+
+    /// Shows a total that somebody else keeps, as of now.
+    pub fn mirror(&self, total: f64) {
+        self.0.set(total);
+    }
+}
+
 /// Goes up and down.
 #[derive(Debug, Default)]
 pub struct Gauge(AtomicU64);
@@ -189,6 +205,16 @@ impl Metric for Counter {
     }
 }
 
+impl Metric for FloatCounter {
+    const KIND: &'static str = "counter";
+    fn zero(_: &'static [f64]) -> Self {
+        Self::default()
+    }
+    fn samples(&self, sample: &mut Sample<'_>) {
+        sample("", None, self.0.get());
+    }
+}
+
 impl Metric for Gauge {
     const KIND: &'static str = "gauge";
     fn zero(_: &'static [f64]) -> Self {
@@ -257,6 +283,11 @@ impl Registry {
     /// A counter without labels, shown from now on.
     pub fn counter(&self, name: &str, help: &str) -> Arc<Counter> {
         self.counters(name, help, &[]).with(&[])
+    }
+
+    /// A counter of fractions without labels, shown from now on.
+    pub fn float_counter(&self, name: &str, help: &str) -> Arc<FloatCounter> {
+        self.family(name, help, &[], &[]).with(&[])
     }
 
     /// A family of gauges.

@@ -2,6 +2,7 @@
 //! read whole within a limit.
 
 use std::{
+    any::Any,
     convert::Infallible,
     fmt,
     pin::Pin,
@@ -20,6 +21,8 @@ use super::pulse::Pulse;
 /// The body of an answer.
 pub struct Body {
     source: Source,
+    /// Dropped when the last byte is with the connection, or the client has gone.
+    held: Option<Box<dyn Any + Send>>,
     ends: Option<Ending>,
 }
 
@@ -42,26 +45,40 @@ impl Body {
     /// No bytes.
     #[must_use]
     pub fn empty() -> Self {
-        Self { source: Source::Full(None), ends: None }
+        Self::of(Source::Full(None))
     }
 
     /// These bytes, with a `Content-Length`.
     pub fn full(bytes: impl Into<Bytes>) -> Self {
         let bytes = bytes.into();
-        Self { source: Source::Full((!bytes.is_empty()).then_some(bytes)), ends: None }
+        Self::of(Source::Full((!bytes.is_empty()).then_some(bytes)))
     }
 
     /// Chunks asked for one at a time, when the client has taken most of those before: a large
     /// answer never stands in memory whole. `next` must be quick; empty chunks are passed over.
     pub fn made(next: impl FnMut() -> Option<Bytes> + Send + 'static) -> Self {
-        Self { source: Source::Made(Box::new(next)), ends: None }
+        Self::of(Source::Made(Box::new(next)))
     }
 
     /// Chunks from a task. The channel's bound is the answer's; the sender waits when it is full
     /// and learns from the channel when the client has gone away. Ends when the sender is dropped.
     #[must_use]
     pub fn received(chunks: mpsc::Receiver<Bytes>) -> Self {
-        Self { source: Source::Received(chunks), ends: None }
+        Self::of(Source::Received(chunks))
+    }
+
+    /// Keeps `what` until the answer is out or the client has gone.
+    #[must_use]
+    pub fn holding(mut self, what: impl Send + 'static) -> Self {
+        self.held = match self.held.take() {
+            None => Some(Box::new(what)),
+            Some(before) => Some(Box::new((before, what))),
+        };
+        self
+    }
+
+    fn of(source: Source) -> Self {
+        Self { source, held: None, ends: None }
     }
 
     pub(super) fn with_ending(mut self, pulse: Arc<Pulse>) -> Self {
