@@ -8,7 +8,7 @@ use crate::label::Lookup;
 use crate::matcher::{MatchOp, Matcher, Matchers};
 
 /// The distinct matchers, and the labels whose values are compared, of a set of rules.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Lens {
     matchers: Vec<Matcher>,
     known: HashMap<String, usize>,
@@ -18,7 +18,7 @@ pub(crate) struct Lens {
     values: usize,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 struct NameUse {
     /// Where the hash of the value goes.
     value_at: Option<usize>,

@@ -1,6 +1,7 @@
 //! Go's regular expressions (RE2) on top of the `regex` crate: what Go accepts is accepted, means the same, and fails with Go's words.
 
 mod class;
+mod glob;
 mod go;
 mod names;
 mod shape;
@@ -29,7 +30,8 @@ impl BadRegex {
 
 /// An expression that must match a whole text, as matchers and receiver filters do: `^(?:` + text + `)$`.
 ///
-/// Expressions that stand for a few words, such as `critical|warning`, are compared as words and never compiled.
+/// Expressions that stand for a few words, such as `critical|warning`, or for literals with wildcards between, such as `web-.*`, are
+/// compared as such and never compiled: that is faster, and thousands of them take little memory.
 #[derive(Clone)]
 pub struct Regex {
     shape: Arc<Shape>,
@@ -58,7 +60,7 @@ impl Regex {
     pub fn words(&self) -> Option<&[Box<str>]> {
         match &*self.shape {
             Shape::Words(words) => Some(words),
-            Shape::Compiled { .. } => None,
+            Shape::Glob(_) | Shape::Compiled { .. } => None,
         }
     }
 
@@ -67,6 +69,7 @@ impl Regex {
     pub fn prefix(&self) -> &[u8] {
         match &*self.shape {
             Shape::Words(_) => &[],
+            Shape::Glob(glob) => glob.prefix(),
             Shape::Compiled { prefix, .. } => prefix,
         }
     }
@@ -76,6 +79,7 @@ impl fmt::Debug for Regex {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &*self.shape {
             Shape::Words(words) => f.debug_tuple("Regex").field(words).finish(),
+            Shape::Glob(glob) => f.debug_tuple("Regex").field(glob).finish(),
             Shape::Compiled { regex, .. } => f.debug_tuple("Regex").field(&regex.as_str()).finish(),
         }
     }

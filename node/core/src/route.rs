@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::label::{Fingerprint, Hasher, Labels, Lookup};
+use crate::lens::{Conditions, Lens, Sight};
 use crate::matcher::Matchers;
 
 /// A route as it is written; what is `None` comes from the parent, on the root from upstream's defaults.
@@ -142,6 +143,9 @@ impl Route {
 #[derive(Debug, Clone)]
 pub struct Routes {
     routes: Vec<Route>,
+    lens: Lens,
+    /// The matchers of each route.
+    conditions: Vec<Conditions>,
 }
 
 impl Routes {
@@ -167,14 +171,16 @@ impl Routes {
         };
         let mut routes = Vec::new();
         add(&mut routes, root, &above, None)?;
-        Ok(Self { routes })
+        let mut lens = Lens::default();
+        let conditions = routes.iter().map(|route| lens.conditions(&route.matchers)).collect();
+        Ok(Self { routes, lens, conditions })
     }
 
     /// The routes that an alert with these labels takes, each with its own group, in the order of upstream.
     #[must_use]
     pub fn matching(&self, labels: &dyn Lookup) -> Vec<RouteIndex> {
         let mut found = Vec::with_capacity(1);
-        self.descend(self.root(), labels, &mut found);
+        self.descend(self.root(), &self.lens.look(labels), &mut found);
         found
     }
 
@@ -195,15 +201,18 @@ impl Routes {
         (0..).map(RouteIndex).zip(&self.routes)
     }
 
-    fn descend(&self, index: RouteIndex, labels: &dyn Lookup, found: &mut Vec<RouteIndex>) -> bool {
-        let Some(route) = self.get(index) else { return false };
-        if !route.matchers.matches(labels) {
+    fn descend(&self, index: RouteIndex, sight: &Sight, found: &mut Vec<RouteIndex>) -> bool {
+        let at = index.0 as usize;
+        let (Some(route), Some(conditions)) = (self.routes.get(at), self.conditions.get(at)) else {
+            return false;
+        };
+        if !sight.holds(conditions) {
             return false;
         }
         let before = found.len();
         for &child in &route.children {
             let goes_on = self.get(child).is_some_and(|child| child.continues);
-            if self.descend(child, labels, found) && !goes_on {
+            if self.descend(child, sight, found) && !goes_on {
                 break;
             }
         }
@@ -217,13 +226,13 @@ impl Routes {
 /// Adds the children of the route, then the route itself.
 fn add(
     routes: &mut Vec<Route>,
-    spec: RouteSpec,
+    mut spec: RouteSpec,
     parent: &Route,
     position: Option<usize>,
 ) -> Result<RouteIndex, BadRoutes> {
-    let children_specs = spec.routes.clone();
+    let children = std::mem::take(&mut spec.routes);
     let mut route = inherit(spec, parent, position)?;
-    for (at, child) in children_specs.into_iter().enumerate() {
+    for (at, child) in children.into_iter().enumerate() {
         let child = add(routes, child, &route, Some(at))?;
         route.children.push(child);
     }

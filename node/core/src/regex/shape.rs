@@ -1,9 +1,10 @@
-//! What an anchored expression comes down to: a few words, or something to compile.
+//! What an anchored expression comes down to: a few words, literals with wildcards between, or something to compile.
 
 use regex::RegexBuilder;
 use regex_syntax::hir::literal::Extractor;
 use regex_syntax::hir::{Hir, HirKind, Look};
 
+use super::glob::Glob;
 use super::go::NEST_LIMIT;
 
 /// More words than this are compiled.
@@ -12,6 +13,7 @@ const MOST_WORDS: usize = 512;
 pub(super) enum Shape {
     /// Sorted.
     Words(Box<[Box<str>]>),
+    Glob(Glob),
     Compiled {
         regex: regex::Regex,
         /// Every match begins with these bytes.
@@ -27,6 +29,9 @@ impl Shape {
         if let Some(words) = words(&inner) {
             return Some(Self::Words(words));
         }
+        if let Some(glob) = Glob::of(&inner) {
+            return Some(Self::Glob(glob));
+        }
         let regex = RegexBuilder::new(pattern)
             .size_limit(size_limit_bytes)
             .nest_limit(NEST_LIMIT)
@@ -38,6 +43,7 @@ impl Shape {
     pub(super) fn is_match(&self, text: &str) -> bool {
         match self {
             Self::Words(words) => words.binary_search_by(|word| (**word).cmp(text)).is_ok(),
+            Self::Glob(glob) => glob.is_match(text),
             Self::Compiled { regex, prefix } => {
                 text.as_bytes().starts_with(prefix) && regex.is_match(text)
             }
