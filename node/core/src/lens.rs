@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::label::Lookup;
-use crate::matcher::{MatchOp, Matcher, Matchers};
+use crate::matcher::{Matcher, Matchers};
 
 /// The distinct matchers, and the labels whose values are compared, of a set of rules.
 #[derive(Debug, Clone, Default)]
@@ -22,8 +22,8 @@ pub(crate) struct Lens {
 struct NameUse {
     /// Where the hash of the value goes.
     value_at: Option<usize>,
-    /// `=` matchers by their value, which is not empty.
-    equal: HashMap<Box<str>, usize>,
+    /// Matchers that hold for one value or a few, none of them empty, by these values.
+    by_value: HashMap<Box<str>, Vec<usize>>,
     others: Vec<usize>,
 }
 
@@ -61,7 +61,7 @@ impl Lens {
             if let Some(at) = usage.value_at {
                 sight.values[at] = xxh3_64(value.as_bytes());
             }
-            if let Some(&at) = usage.equal.get(value) {
+            for &at in usage.by_value.get(value).into_iter().flatten() {
                 sight.holds[at] = true;
             }
             for &at in &usage.others {
@@ -78,10 +78,13 @@ impl Lens {
         }
         let at = self.matchers.len();
         let usage = self.names.entry(matcher.name().into()).or_default();
-        if matcher.op() == MatchOp::Equal && !matcher.value().is_empty() {
-            usage.equal.insert(matcher.value().into(), at);
-        } else {
-            usage.others.push(at);
+        match matcher.values().filter(|_| !matcher.matches("")) {
+            Some(values) => {
+                for value in values {
+                    usage.by_value.entry(value.into()).or_default().push(at);
+                }
+            }
+            None => usage.others.push(at),
         }
         self.known.insert(text, at);
         self.absent.push(matcher.matches(""));

@@ -112,6 +112,17 @@ impl Matcher {
         self.regex.as_ref()
     }
 
+    /// All label values for which the condition holds, if it is `=` or an expression that stands for a few words.
+    pub(crate) fn values(&self) -> Option<impl Iterator<Item = &str>> {
+        let words = match self.op {
+            MatchOp::Equal => &[],
+            MatchOp::Regex => self.regex.as_ref()?.words()?,
+            MatchOp::NotEqual | MatchOp::NotRegex => return None,
+        };
+        let itself = (self.op == MatchOp::Equal).then_some(&*self.value);
+        Some(words.iter().map(|word| &**word).chain(itself))
+    }
+
     /// Whether the condition holds for this label value.
     #[must_use]
     pub fn matches(&self, value: &str) -> bool {

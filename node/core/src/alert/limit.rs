@@ -1,6 +1,6 @@
 //! The limit of alerts that share one `alertname`.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use jiff::Timestamp;
 
@@ -11,7 +11,14 @@ use crate::label::Fingerprint;
 pub struct NameLimit {
     /// 0 is no limit.
     most: usize,
-    names: HashMap<Box<str>, HashMap<Fingerprint, Timestamp>>,
+    names: HashMap<Box<str>, Tracked>,
+}
+
+/// The alerts of one name and when they end.
+#[derive(Debug, Default)]
+struct Tracked {
+    ends: HashMap<Fingerprint, Timestamp>,
+    by_end: BTreeSet<(Timestamp, Fingerprint)>,
 }
 
 impl NameLimit {
@@ -32,24 +39,40 @@ impl NameLimit {
         if self.most == 0 {
             return true;
         }
-        if !self.names.contains_key(alertname) {
-            self.names.insert(alertname.into(), HashMap::new());
+        match self.names.get_mut(alertname) {
+            Some(tracked) => tracked.admits(self.most, fingerprint, ends_at, now),
+            None => {
+                let tracked = self.names.entry(alertname.into()).or_default();
+                tracked.admits(self.most, fingerprint, ends_at, now)
+            }
         }
-        let Some(ends) = self.names.get_mut(alertname) else { return true };
-        if ends.len() >= self.most && !ends.contains_key(&fingerprint) {
-            let first = ends.iter().min_by_key(|(fingerprint, end)| (**end, **fingerprint));
-            match first {
-                Some((&ended, &end)) if end <= now => ends.remove(&ended),
-                _ => return false,
-            };
-        }
-        ends.insert(fingerprint, ends_at);
-        true
     }
 
     /// Forgets the names none of whose alerts fires any more.
     pub fn sweep(&mut self, now: Timestamp) {
-        self.names.retain(|_, ends| ends.values().any(|end| now < *end));
+        self.names.retain(|_, tracked| tracked.by_end.last().is_some_and(|last| now < last.0));
+    }
+}
+
+impl Tracked {
+    fn admits(
+        &mut self,
+        most: usize,
+        alert: Fingerprint,
+        ends_at: Timestamp,
+        now: Timestamp,
+    ) -> bool {
+        if self.ends.len() >= most && !self.ends.contains_key(&alert) {
+            let ended = self.by_end.first().copied().filter(|first| first.0 <= now);
+            let Some(ended) = ended else { return false };
+            self.by_end.remove(&ended);
+            self.ends.remove(&ended.1);
+        }
+        if let Some(before) = self.ends.insert(alert, ends_at) {
+            self.by_end.remove(&(before, alert));
+        }
+        self.by_end.insert((ends_at, alert));
+        true
     }
 }
 

@@ -41,7 +41,7 @@ impl Sieve {
             Place::Always => self.always.push(id),
             Place::Values(matcher) => {
                 let by_name = self.by_name(matcher.name());
-                for value in values(matcher) {
+                for value in matcher.values().into_iter().flatten() {
                     by_name.values.entry(value.into()).or_default().push(id);
                 }
             }
@@ -57,7 +57,7 @@ impl Sieve {
             Place::Always => self.always.retain(|other| *other != id),
             Place::Values(matcher) => {
                 let by_name = self.by_name(matcher.name());
-                for value in values(matcher) {
+                for value in matcher.values().into_iter().flatten() {
                     remove_from(&mut by_name.values, value, id);
                 }
             }
@@ -92,7 +92,13 @@ impl Sieve {
         match place {
             Place::Always => self.always.len(),
             Place::Values(matcher) => filed(matcher.name()).map_or(0, |by_name| {
-                values(matcher).filter_map(|value| by_name.values.get(value)).map(Vec::len).sum()
+                matcher
+                    .values()
+                    .into_iter()
+                    .flatten()
+                    .filter_map(|value| by_name.values.get(value))
+                    .map(Vec::len)
+                    .sum()
             }),
             Place::Prefix(matcher) => filed(matcher.name())
                 .and_then(|by_name| by_name.prefixes.get(prefix(matcher)))
@@ -144,22 +150,11 @@ where
 
 /// Where a list with this matcher can be filed.
 fn place_of(matcher: &Matcher) -> Option<Place> {
-    match (matcher.op(), matcher.regex()) {
-        (MatchOp::Equal, _) => Some(Place::Values(matcher.clone())),
-        (MatchOp::Regex, Some(regex)) if regex.words().is_some() => {
-            Some(Place::Values(matcher.clone()))
-        }
-        (MatchOp::Regex, Some(regex)) if !regex.prefix().is_empty() => {
-            Some(Place::Prefix(matcher.clone()))
-        }
-        _ => None,
+    if matcher.values().is_some() {
+        return Some(Place::Values(matcher.clone()));
     }
-}
-
-fn values(matcher: &Matcher) -> impl Iterator<Item = &str> {
-    let words = matcher.regex().and_then(|regex| regex.words());
-    let itself = words.is_none().then(|| matcher.value());
-    words.into_iter().flatten().map(|word| &**word).chain(itself)
+    let starts = matcher.op() == MatchOp::Regex && !prefix(matcher).is_empty();
+    starts.then(|| Place::Prefix(matcher.clone()))
 }
 
 fn prefix(matcher: &Matcher) -> &[u8] {
