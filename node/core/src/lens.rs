@@ -43,7 +43,7 @@ impl Lens {
         matchers.iter().map(|matcher| self.matcher(matcher)).collect()
     }
 
-    /// Takes in a label whose value is to be compared; gives its place in [`Sight::value`].
+    /// Takes in a label whose value is to be compared; gives its place for [`Sight::hash`].
     pub(crate) fn label(&mut self, name: &str) -> usize {
         let at = &mut self.names.entry(name.into()).or_default().value_at;
         *at.get_or_insert_with(|| {

@@ -42,7 +42,7 @@ pub fn next_step(from: Timestamp, step: Duration, now: Timestamp) -> Timestamp {
     add(now, Duration::from_nanos(u64::try_from(rest).unwrap_or(u64::MAX)))
 }
 
-/// Reads a time of an API body. The outer `None` of upstream, Go's zero time, is `Ok(None)`.
+/// Reads a time of an API body. Go's zero time, which upstream takes for unset, is `Ok(None)`.
 ///
 /// Accepted: RFC 3339 with any fraction and `Z`, `+hh:mm` or `+hhmm`; without a zone (UTC), without seconds; with a
 /// space and seconds; the date alone. The empty text is 1970-01-01T00:00:00Z, as upstream has it.
