@@ -158,6 +158,8 @@ pub struct Hold {
 pub struct ColdHold {
     /// The start: only alerts whose last post is older are held.
     pub before: Timestamp,
+    /// The last moment at which the node is known to have been up: what had ended by then was told, and is not held.
+    pub ended_after: Timestamp,
     /// Until when they count as firing.
     pub until: Timestamp,
 }
@@ -171,7 +173,7 @@ impl Hold {
         }
         let end = time::add(times.ends_at, self.past_end);
         match self.cold {
-            Some(cold) if times.updated_at < cold.before => end.max(cold.until),
+            Some(cold) if cold.holds(times) => end.max(cold.until),
             _ => end,
         }
     }
@@ -180,6 +182,12 @@ impl Hold {
     #[must_use]
     pub fn is_resolved(&self, times: &Times, now: Timestamp) -> bool {
         self.end_of(times) <= now
+    }
+}
+
+impl ColdHold {
+    fn holds(self, times: &Times) -> bool {
+        times.updated_at < self.before && self.ended_after < times.ends_at
     }
 }
 
@@ -394,9 +402,11 @@ mod tests {
         assert_eq!((split.end_of(&times), split.end_of(&told)), (at(400), at(100)));
         let cold = Hold {
             past_end: Duration::ZERO,
-            cold: Some(ColdHold { before: at(1), until: at(250) }),
+            cold: Some(ColdHold { before: at(1), ended_after: at(99), until: at(250) }),
         };
         assert_eq!((cold.end_of(&times), cold.end_of(&told)), (at(250), at(100)));
+        let ended_before = Times { ends_at: at(99), ..times };
+        assert_eq!(cold.end_of(&ended_before), at(99));
         let newer = Times { updated_at: at(1), ..times };
         assert_eq!((cold.end_of(&newer), Hold::default().end_of(&times)), (at(100), at(100)));
     }

@@ -637,6 +637,16 @@ mod tests {
         assert!(batches.iter().all(|batch| world.0.get(batch.id).is_none()));
     }
 
+    #[test]
+    fn reload_that_cuts_a_flush_short_looks_at_once() {
+        let mut world = World::new();
+        world.post("g=1", 100);
+        world.take(130);
+        let mut after = World(world.0.reloaded(routes()));
+        after.load("g=1", (100, 100), None, 140);
+        after.due(140);
+    }
+
     proptest! {
         /// Whatever happens, each group is due, waits for its arming, or flushes with a late tick.
         #[test]

@@ -287,7 +287,8 @@ mod tests {
         assert_eq!(by(&Hold::default()), None);
         assert_eq!(by(&split), Some(expired.fingerprint()));
         assert_eq!(by(&Hold { past_end: Duration::from_secs(90), cold: None }), None);
-        let cold = |before| Some(ColdHold { before: at(before), until: at(101) });
+        let cold =
+            |before| Some(ColdHold { before: at(before), ended_after: at(0), until: at(101) });
         assert_eq!(
             by(&Hold { past_end: Duration::ZERO, cold: cold(1) }),
             Some(expired.fingerprint())

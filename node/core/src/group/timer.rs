@@ -70,7 +70,9 @@ impl Timer {
             (Some(told), None) => {
                 time::next_step(told.flush_at.min(now), route.group_interval, now)
             }
-            (None, Some(former)) => former.due.or(former.late).unwrap_or(now),
+            // What the reload cut short was not told.
+            (None, Some(former)) if former.flushing.is_some() => now,
+            (None, Some(former)) => former.due.unwrap_or(now),
             (None, None) => self.first_due(route.group_wait),
         };
         self.due = Some(due.max(now));
