@@ -1,9 +1,29 @@
 //! The balancer: accepts clients, checks servers, spreads requests over those that are up, and says how it goes.
 //! It knows alert nodes only by what they say over HTTP.
 
+#![expect(dead_code, reason = "the admin socket and reload, which come next, use them")]
+
+mod accept;
+mod access;
+mod alerts;
+mod backend;
+mod balance;
+mod balancer;
 pub mod config;
 mod flags;
+mod head;
+mod health;
 mod listen;
+mod page;
+mod pool;
+mod probe;
+mod proxy;
+mod queue;
+mod rule;
+mod run;
+mod stats;
+mod watch;
+mod wire;
 
 use std::path::PathBuf;
 
@@ -50,17 +70,14 @@ pub fn run(flags: Flags) -> Result<(), LbError> {
     }
     let listeners = Listeners::bind(&config, threads(&config))?;
     let stop = CancellationToken::new();
-    serve(config, listeners, stop)
+    run::serve(config, listeners, stop, true)
 }
 
 /// Serves on `listeners` until `stop` is cancelled, then drains; blocks the calling thread.
 /// # Errors
 /// [`LbError::Start`] when threads cannot be made.
 pub fn serve(config: Config, listeners: Listeners, stop: CancellationToken) -> Result<(), LbError> {
-    let _ = (config, listeners);
-    let runtime = tokio::runtime::Builder::new_current_thread().build().map_err(LbError::Start)?;
-    runtime.block_on(stop.cancelled());
-    Ok(())
+    run::serve(config, listeners, stop, false)
 }
 
 /// Worker threads: as configured, else one a CPU of the process.

@@ -69,9 +69,22 @@ pub enum LogLevel {
     Error,
 }
 
+/// Where the access log goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LogTo {
+    /// Standard output.
+    Stdout,
+    /// Standard error.
+    Stderr,
+    /// A file, appended to.
+    File(PathBuf),
+}
+
 /// The access log.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Log {
+    /// Where it goes.
+    pub to: LogTo,
     /// Shape of a line.
     pub format: LogFormat,
     /// Least severity.
@@ -408,6 +421,7 @@ impl Default for Config {
         Config {
             global: Global::default(),
             log: Log {
+                to: LogTo::Stdout,
                 format: LogFormat::Httplog,
                 level: LogLevel::Info,
                 tag: "tocsin-lb".to_owned(),

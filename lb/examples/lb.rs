@@ -1,0 +1,24 @@
+//! The balancer alone, without the rest of the binary: for measurements.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+#[derive(Parser)]
+struct Command {
+    #[command(flatten)]
+    flags: tocsin_lb::Flags,
+}
+
+fn main() -> ExitCode {
+    match tocsin_lb::run(Command::parse().flags) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            #[expect(clippy::print_stderr, reason = "the one line that says why it ends")]
+            {
+                eprintln!("{error}");
+            }
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,159 @@
+//! Worker threads: each accepts on sockets of its own and serves on its own runtime. A client that comes to a busy thread goes to the idlest.
+
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+use rustix::io::Errno;
+use tokio::net::TcpStream;
+use tokio::sync::mpsc;
+
+use crate::balancer::{Balancer, Frontend};
+use crate::proxy::{self, Worker};
+
+/// Clients that may wait to be taken over by another thread; beyond it the accepting thread keeps them.
+pub(crate) const HANDED: usize = 1024;
+/// Pause when the process has no descriptors left.
+const OUT_OF_DESCRIPTORS: Duration = Duration::from_millis(100);
+
+/// A client on its way to a thread.
+#[derive(Debug)]
+pub(crate) struct Accepted {
+    frontend: usize,
+    stream: std::net::TcpStream,
+    peer: SocketAddr,
+}
+
+/// Serves until `ended`: accepts on `listeners`, takes clients from `handed`.
+pub(crate) async fn work(
+    worker: Arc<Worker>,
+    listeners: Vec<(usize, TcpListener)>,
+    mut handed: mpsc::Receiver<Accepted>,
+    peers: Arc<Vec<mpsc::Sender<Accepted>>>,
+    ended: tokio_util::sync::CancellationToken,
+) {
+    for (frontend, listener) in listeners {
+        tokio::spawn(accept(worker.clone(), frontend, listener, peers.clone()));
+    }
+    drop(peers);
+    let mut expiry = tokio::time::interval(Duration::from_secs(1));
+    loop {
+        tokio::select! {
+            biased;
+            () = ended.cancelled() => return,
+            Some(accepted) = handed.recv() => take(&worker, accepted),
+            _ = expiry.tick() => expire(&worker),
+        }
+    }
+}
+
+fn expire(worker: &Worker) {
+    let topology = worker.lb.topology.load();
+    let idle = topology.backends.iter().map(|b| b.options.pool_idle).max().unwrap_or_default();
+    let idle_ms = u64::try_from(idle.as_millis()).unwrap_or(u64::MAX);
+    worker.pool().expire(worker.lb.clock.now_ms(), idle_ms);
+}
+
+async fn accept(
+    worker: Arc<Worker>,
+    frontend: usize,
+    listener: TcpListener,
+    peers: Arc<Vec<mpsc::Sender<Accepted>>>,
+) {
+    let lb = worker.lb.clone();
+    let listener = match tokio::net::TcpListener::from_std(listener) {
+        Ok(listener) => listener,
+        Err(error) => {
+            tracing::error!(error = %error, "listening socket cannot be watched");
+            return;
+        }
+    };
+    loop {
+        let accepted = tokio::select! {
+            biased;
+            () = lb.closed.cancelled() => return,
+            accepted = next(&lb, frontend, &listener) => accepted,
+        };
+        match accepted {
+            Ok((stream, peer)) => spread(&worker, &peers, frontend, stream, peer),
+            Err(error) if is_shortage(&error) => {
+                tracing::error!(error = %error, "no descriptors left, clients wait");
+                tokio::time::sleep(OUT_OF_DESCRIPTORS).await;
+            }
+            // The client went away before it was accepted.
+            Err(_) => {}
+        }
+    }
+}
+
+/// Waits until a client is there and may be accepted.
+async fn next(
+    lb: &Balancer,
+    frontend: usize,
+    listener: &tokio::net::TcpListener,
+) -> std::io::Result<(TcpStream, SocketAddr)> {
+    loop {
+        let freed = lb.freed.notified();
+        if !is_full(lb, frontend) {
+            return listener.accept().await;
+        }
+        freed.await;
+    }
+}
+
+fn is_shortage(error: &std::io::Error) -> bool {
+    let shortage = [Errno::MFILE, Errno::NFILE, Errno::NOMEM, Errno::NOBUFS];
+    Errno::from_io_error(error).is_some_and(|errno| shortage.contains(&errno))
+}
+
+fn is_full(lb: &Balancer, frontend: usize) -> bool {
+    let topology = lb.topology.load();
+    let front = topology.frontends.get(frontend);
+    lb.clients() >= topology.config.global.maxconn
+        || front.is_none_or(|f| f.counters.current() >= u64::from(f.options.maxconn))
+}
+
+/// Gives a client to the thread with the fewest, preferring this one.
+fn spread(
+    worker: &Arc<Worker>,
+    peers: &[mpsc::Sender<Accepted>],
+    frontend: usize,
+    stream: TcpStream,
+    peer: SocketAddr,
+) {
+    let loads = &worker.lb.loads;
+    let own = loads[worker.id].load(Relaxed);
+    let idlest = loads.iter().enumerate().map(|(id, load)| (load.load(Relaxed), id)).min();
+    let other = idlest.filter(|(load, id)| *id != worker.id && load + 1 < own);
+    let Some((id, permit)) = other.and_then(|(_, id)| Some((id, peers[id].try_reserve().ok()?)))
+    else {
+        loads[worker.id].fetch_add(1, Relaxed);
+        return begin(worker, frontend, stream, peer);
+    };
+    if let Ok(stream) = stream.into_std() {
+        loads[id].fetch_add(1, Relaxed);
+        permit.send(Accepted { frontend, stream, peer });
+    }
+}
+
+/// Takes over a client from another thread.
+fn take(worker: &Arc<Worker>, accepted: Accepted) {
+    match TcpStream::from_std(accepted.stream) {
+        Ok(stream) => begin(worker, accepted.frontend, stream, accepted.peer),
+        Err(_) => {
+            worker.lb.loads[worker.id].fetch_sub(1, Relaxed);
+        }
+    }
+}
+
+/// Begins to serve a client, who is counted in the thread's load already.
+fn begin(worker: &Arc<Worker>, frontend: usize, stream: TcpStream, peer: SocketAddr) {
+    let front: Option<Arc<Frontend>> = worker.lb.topology.load().frontends.get(frontend).cloned();
+    let Some(front) = front else {
+        worker.lb.loads[worker.id].fetch_sub(1, Relaxed);
+        return;
+    };
+    let _ = stream.set_nodelay(true);
+    tokio::spawn(proxy::serve(worker.clone(), front, stream, peer));
+}

@@ -1,0 +1,446 @@
+//! One client connection: requests are read by pingora's HTTP/1 session, one after the other, each is answered, then the next is waited for.
+
+mod answer;
+mod attempt;
+mod stream;
+
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use pingora_core::protocols::Stream;
+use pingora_core::protocols::http::v1::server::HttpSession;
+use tokio::net::TcpStream;
+use tokio::time::Instant;
+
+use crate::access::Line;
+use crate::backend::{Server, Slot};
+use crate::balancer::{Balancer, Frontend, us};
+use crate::head::{Head, Refusal, client_text};
+use crate::pool::Pool;
+use crate::stats::Times;
+use crate::watch::{Fired, Phase, Registered, Watch};
+use crate::wire::Wire;
+use crate::{alerts, rule};
+
+pub(crate) use answer::reason;
+pub(crate) use attempt::{Body, Outcome, Plan, body_failure};
+pub(crate) use stream::connect_limit;
+
+/// How long a client whose request was refused midway may go on sending.
+const LINGER: Duration = Duration::from_secs(2);
+
+/// One thread that serves clients.
+#[derive(Debug)]
+pub(crate) struct Worker {
+    /// Its number.
+    pub id: usize,
+    /// What all share.
+    pub lb: Arc<Balancer>,
+    pool: Mutex<Pool>,
+}
+
+impl Worker {
+    /// A worker with an empty pool.
+    pub(crate) fn new(id: usize, lb: Arc<Balancer>) -> Self {
+        Worker { id, lb, pool: Mutex::default() }
+    }
+
+    /// Its idle connections to servers.
+    pub(crate) fn pool(&self) -> std::sync::MutexGuard<'_, Pool> {
+        self.pool.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What becomes of the connection after an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Keep {
+    /// Another request may come.
+    Open,
+    /// It is closed.
+    Close,
+    /// It is closed, but the client may still be sending.
+    Linger,
+}
+
+/// A client connection.
+pub(crate) struct Client {
+    /// The thread that serves it.
+    pub worker: Arc<Worker>,
+    /// Where it connected.
+    pub frontend: Arc<Frontend>,
+    /// Its bytes.
+    pub wire: Wire,
+    /// Its waits.
+    pub watch: Arc<Watch>,
+    /// Its address as text.
+    pub ip: String,
+    port: u16,
+    /// The request's header.
+    pub head: Head,
+    /// The answer's header.
+    pub answer: Head,
+    /// Bytes about to be sent to a server, or as an own answer.
+    pub out: Vec<u8>,
+    /// Bytes about to be sent back.
+    pub back: Vec<u8>,
+}
+
+/// One request and its answer, as the log and the counters see it.
+#[derive(Debug)]
+pub(crate) struct Exchange {
+    first_byte: Instant,
+    header_us: Option<u64>,
+    /// Time spent waiting for a server.
+    pub queue_us: Option<u64>,
+    /// Time spent connecting.
+    pub connect_us: Option<u64>,
+    /// Time from the connection to the header of the answer.
+    pub response_us: Option<u64>,
+    /// The last server tried.
+    pub server: Option<Arc<Server>>,
+    /// Whether a backend was asked.
+    pub reached: bool,
+    /// Status told to the client.
+    pub status: u16,
+    /// How it ended.
+    pub term: [u8; 2],
+    /// Further attempts.
+    pub retries: u32,
+    /// Whether another server took it.
+    pub redispatched: bool,
+    /// Whether the server connection was used before.
+    pub reused: bool,
+    /// Requests ahead when it was queued.
+    pub ahead: u32,
+}
+
+impl Exchange {
+    fn begin(first_byte: Instant) -> Self {
+        Exchange {
+            first_byte,
+            header_us: None,
+            queue_us: None,
+            connect_us: None,
+            response_us: None,
+            server: None,
+            reached: false,
+            status: 0,
+            term: *b"--",
+            retries: 0,
+            redispatched: false,
+            reused: false,
+            ahead: 0,
+        }
+    }
+}
+
+/// A stream's stay at a server, counted from choice to end.
+#[derive(Debug)]
+pub(crate) struct Visit {
+    /// Its place there.
+    pub slot: Slot,
+    worker: Arc<Worker>,
+}
+
+impl Visit {
+    /// Begins a stay.
+    pub(crate) fn begin(slot: Slot, worker: &Arc<Worker>) -> Self {
+        slot.server.counters.begin(worker.id);
+        slot.server.counters.shard(worker.id).chosen.add(1);
+        Visit { slot, worker: worker.clone() }
+    }
+
+    /// The server.
+    pub(crate) fn server(&self) -> &Arc<Server> {
+        &self.slot.server
+    }
+}
+
+impl Drop for Visit {
+    fn drop(&mut self) {
+        let now_ms = self.worker.lb.clock.now_ms();
+        self.slot.server.counters.end(self.worker.id, now_ms);
+    }
+}
+
+/// A connection that counts; given back when dropped.
+struct Counted {
+    worker: Arc<Worker>,
+    frontend: Arc<Frontend>,
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        let lb = &self.worker.lb;
+        self.frontend.counters.end(self.worker.id, lb.clock.now_ms());
+        lb.loads[self.worker.id].fetch_sub(1, Relaxed);
+        lb.freed.notify_waiters();
+    }
+}
+
+/// Serves a client until its connection ends.
+pub(crate) async fn serve(
+    worker: Arc<Worker>,
+    frontend: Arc<Frontend>,
+    stream: TcpStream,
+    peer: SocketAddr,
+) {
+    frontend.counters.begin(worker.id);
+    let _counted = Counted { worker: worker.clone(), frontend: frontend.clone() };
+    let registered = worker.lb.registers[worker.id].add();
+    let client = Client {
+        wire: Wire::tcp(stream, registered.watch.clone()),
+        watch: registered.watch.clone(),
+        ip: client_text(peer.ip()),
+        port: peer.port(),
+        head: Head::default(),
+        answer: Head::default(),
+        out: Vec::with_capacity(2048),
+        back: Vec::with_capacity(2048),
+        worker,
+        frontend,
+    };
+    client.about(&registered);
+    client.run().await;
+}
+
+/// Polls a future once; what it has not done is forgotten, so only futures that lose nothing may be given.
+pub(crate) fn poll_once<F: Future>(future: F) -> Poll<F::Output> {
+    pin!(future).poll(&mut Context::from_waker(Waker::noop()))
+}
+
+impl Client {
+    fn about(&self, registered: &Registered) {
+        let lb = &self.worker.lb;
+        let mut about = registered.watch.about.lock().unwrap_or_else(PoisonError::into_inner);
+        about.id = lb.next_id.fetch_add(1, Relaxed);
+        about.client = format!("{}:{}", self.ip, self.port);
+        about.frontend.clone_from(&self.frontend.options.name);
+        about.since_ms = lb.clock.now_ms();
+    }
+
+    async fn run(mut self) {
+        let mut stream: Stream = Box::new(self.wire.clone());
+        let mut prefix = None;
+        let mut served = 0u32;
+        loop {
+            let Some((mut session, first_byte)) = self.request(stream, prefix, served).await else {
+                return;
+            };
+            served = served.saturating_add(1);
+            let raw = session.get_headers_raw_bytes();
+            let mut exchange = Exchange::begin(first_byte);
+            let keep = self.exchange(&mut session, &raw, &mut exchange, served).await;
+            self.finish(&exchange, &raw);
+            match keep {
+                Keep::Open => match session.reuse().await {
+                    Ok(Some(reusable)) => (stream, prefix) = reusable.into_parts(),
+                    _ => return,
+                },
+                Keep::Close => return self.wire.close().await,
+                Keep::Linger => return self.linger().await,
+            }
+        }
+    }
+
+    /// Reads the next request's header, or answers what cannot be read and ends.
+    async fn request(
+        &mut self,
+        stream: Stream,
+        mut prefix: Option<BytesMut>,
+        served: u32,
+    ) -> Option<(HttpSession, Instant)> {
+        let timeouts = self.frontend.options.timeouts;
+        let limit = self.frontend.options.limits.header_bytes;
+        match served {
+            0 => self.watch.enter(Phase::Head, timeouts.http_request),
+            _ => self.watch.enter(Phase::Idle, timeouts.http_keep_alive),
+        }
+        if self.worker.lb.draining.is_cancelled() && served > 0 && prefix.is_none() {
+            return None;
+        }
+        let accepted = Instant::now();
+        let mut session = HttpSession::new(stream);
+        session.set_read_timeout(None);
+        session.set_pipelining_enabled(true);
+        self.wire.begin_head(limit, timeouts.http_request, prefix.as_mut());
+        if let Some(prefix) = prefix {
+            session.set_pipelined_prefix(prefix);
+        }
+        let read = session.read_request().await;
+        let illegal = self.wire.head_illegal();
+        if let (Ok(Some(_)), false) = (&read, illegal) {
+            let first_byte = self.wire.end_head().unwrap_or(accepted);
+            return Some((session, first_byte));
+        }
+        let parsed = |e: pingora_core::BError| e.etype() == &pingora_core::InvalidHTTPHeader;
+        let malformed = illegal || read.is_err_and(parsed);
+        self.unreadable(malformed, served, accepted).await;
+        None
+    }
+
+    /// Ends a connection whose request header did not come or cannot be read.
+    async fn unreadable(&mut self, malformed: bool, served: u32, accepted: Instant) {
+        let (bytes, first_byte) = self.wire.head_progress();
+        let fired = self.watch.fired();
+        let silent = bytes == 0 && (served > 0 || fired != Some(Fired::Timeout));
+        if silent && (served > 0 || self.frontend.options.dont_log_null) {
+            return;
+        }
+        let mut x = Exchange::begin(first_byte.unwrap_or(accepted));
+        let (refusal, term) = match fired {
+            Some(Fired::Timeout) => (Some((408, "request header did not come in time")), *b"cR"),
+            Some(_) => (None, *b"KR"),
+            None if self.wire.head_too_large() => (Some(Refusal::HeaderTooLarge.answer()), *b"PR"),
+            None if malformed => (Some((400, "bad request")), *b"PR"),
+            None => (None, *b"CR"),
+        };
+        x.term = term;
+        self.watch.forgive(Fired::Timeout);
+        self.frontend.counters.shard(self.worker.id).request_errors.add(1);
+        match refusal {
+            Some((status, text)) => {
+                self.reply(&mut x, b"", status, text, false).await;
+            }
+            None => x.status = 400,
+        }
+        if bytes > 0 || !self.frontend.options.dont_log_null {
+            self.finish(&x, b"");
+        }
+        if refusal.is_some() {
+            self.linger().await;
+        }
+    }
+
+    /// Answers one request.
+    async fn exchange(
+        &mut self,
+        session: &mut HttpSession,
+        raw: &Bytes,
+        x: &mut Exchange,
+        served: u32,
+    ) -> Keep {
+        self.watch.enter(Phase::Free, Duration::ZERO);
+        x.header_us = Some(us(x.first_byte.elapsed()));
+        let limits = self.frontend.options.limits;
+        let counters = self.frontend.counters.clone();
+        let shard = counters.shard(self.worker.id);
+        if let Err(refusal) = self.judge(session, raw) {
+            let (status, text) = refusal.answer();
+            shard.request_errors.add(1);
+            x.term = *b"PR";
+            self.reply(x, raw, status, text, false).await;
+            return Keep::Linger;
+        }
+        shard.requests.add(1);
+        if limits.requests_per_connection != 0 && served >= limits.requests_per_connection {
+            self.head.keep_alive = false;
+        }
+        if self.head.content_length.is_some_and(|n| n > limits.body_bytes) {
+            shard.denied_requests.add(1);
+            tracing::warn!(client = %self.ip, "request body over the limit was refused");
+            x.term = *b"PR";
+            self.reply(x, raw, 413, "request body too large", false).await;
+            return Keep::Linger;
+        }
+        let frontends = self.worker.lb.topology.load();
+        if let Some(now) = frontends.frontends.iter().find(|f| f.id == self.frontend.id)
+            && !Arc::ptr_eq(now, &self.frontend)
+        {
+            self.frontend = now.clone();
+        }
+        drop(frontends);
+        let backend = self.frontend.backend.clone();
+        x.reached = true;
+        backend.counters.begin(self.worker.id);
+        backend.counters.shard(self.worker.id).requests.add(1);
+        let (method, target) = (self.head.method(raw), self.head.target(raw));
+        let keep = if rule::is_alert_post(method, target) {
+            alerts::post(self, session, raw, &backend, x).await
+        } else {
+            self.stream(session, raw, &backend, x, Vec::new()).await
+        };
+        backend.counters.end(self.worker.id, self.worker.lb.clock.now_ms());
+        keep
+    }
+
+    /// Refuses what is doubtful, and what we and the parser read differently.
+    fn judge(&mut self, session: &HttpSession, raw: &Bytes) -> Result<(), Refusal> {
+        self.head.read_request(raw, &self.frontend.options.limits)?;
+        let parsed = &session.req_header().headers;
+        let chunked = parsed.contains_key("transfer-encoding");
+        if parsed.len() != self.head.len() || chunked != self.head.chunked {
+            return Err(Refusal::Bad("ambiguous header"));
+        }
+        Ok(())
+    }
+
+    /// Reads what the client still sends for a while, so that it gets to read the answer.
+    async fn linger(&self) {
+        self.watch.enter(Phase::Free, Duration::ZERO);
+        self.wire.end_head();
+        self.wire.close().await;
+        let _ = tokio::time::timeout(LINGER, self.wire.discard()).await;
+    }
+
+    /// Counts and logs a finished stream.
+    fn finish(&mut self, x: &Exchange, raw: &[u8]) {
+        let (lb, id) = (&self.worker.lb, self.worker.id);
+        let (bytes_in, bytes_out) = self.wire.take_counts();
+        let total_us = us(x.first_byte.elapsed());
+        let times = Times {
+            queue: x.queue_us.unwrap_or(0),
+            connect: x.connect_us.unwrap_or(0),
+            response: x.response_us.unwrap_or(0),
+            total: total_us,
+        };
+        let server = x.server.as_ref().filter(|_| x.connect_us.is_some());
+        let rows = [
+            Some(&*self.frontend.counters),
+            x.reached.then_some(&*self.frontend.backend.counters),
+            server.map(|s| &s.counters),
+        ];
+        for counters in rows.into_iter().flatten() {
+            let shard = counters.shard(id);
+            shard.bytes_in.add(bytes_in);
+            shard.bytes_out.add(bytes_out);
+            counters.answer(id, x.status);
+        }
+        for counters in rows.into_iter().skip(1).flatten() {
+            counters.times(id, times);
+        }
+        let request = if raw.is_empty() { raw } else { self.head.first_line(raw) };
+        let (frontend, backend) = (&self.frontend.options.name, &self.frontend.backend);
+        lb.log.line(
+            id,
+            &Line {
+                client: (&self.ip, self.port),
+                at_us: lb.clock.us_of(x.first_byte),
+                frontend: (frontend, false),
+                backend: if x.reached { &backend.options.name } else { frontend },
+                server: x.server.as_ref().map_or("<NOSRV>", |s| s.name()),
+                times: [x.header_us, x.queue_us, x.connect_us, x.response_us, Some(total_us)],
+                status: x.status,
+                bytes_in,
+                bytes_out,
+                term: x.term,
+                active: [
+                    u64::from(lb.clients()),
+                    self.frontend.counters.current(),
+                    backend.counters.current(),
+                    x.server.as_ref().map_or(0, |s| u64::from(s.active())),
+                ],
+                retries: x.retries,
+                redispatched: x.redispatched,
+                reused: x.reused,
+                queue: u64::from(x.ahead),
+                request,
+            },
+        );
+    }
+}

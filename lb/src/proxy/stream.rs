@@ -1,0 +1,289 @@
+//! A request that is streamed: a server is chosen, the attempt made, and repeated only where nothing was sent or nothing can be harmed.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use pingora_core::protocols::http::v1::client::HttpSession as ServerSide;
+use pingora_core::protocols::http::v1::server::HttpSession;
+use tokio::time::Instant;
+
+use super::attempt::{Body, Outcome, Plan, Upstream};
+use super::{Client, Exchange, Keep, Visit, poll_once};
+use crate::backend::{Backend, Choice};
+use crate::balancer::us;
+use crate::rule::{self, Attempt, Failure};
+use crate::watch::{Fired, Phase};
+use crate::wire;
+
+/// Longest pause before the same server is tried again.
+const PAUSE: Duration = Duration::from_secs(1);
+
+impl Client {
+    /// Serves a request by streaming it; `first` are pieces of its body that were read already.
+    pub(crate) async fn stream(
+        &mut self,
+        session: &mut HttpSession,
+        raw: &Bytes,
+        backend: &Arc<Backend>,
+        x: &mut Exchange,
+        first: Vec<Bytes>,
+    ) -> Keep {
+        let method = self.head.method(raw);
+        let bodyless = session.is_body_empty();
+        let mut reuse = rule::may_reuse(method);
+        let mut tried = Vec::new();
+        let mut repeated_stale = false;
+        let timeouts = backend.options.timeouts;
+        loop {
+            let (visit, others) = match self.place(session, backend, &tried, x).await {
+                Ok(place) => place,
+                Err((status, term)) => return self.refuse(x, raw, bodyless, status, term).await,
+            };
+            let limit = || connect_limit(backend, others, tried.len());
+            let upstream = self.connection(backend, &visit, reuse, limit, x).await;
+            let (failure, reused) = match upstream {
+                Err(failure) => (failure, false),
+                Ok(upstream) => {
+                    let reused = upstream.reused;
+                    let body = if bodyless { Body::Nothing } else { Body::Stream(&first) };
+                    let plan = Plan { body, limit: timeouts.server, repeat_unable: false };
+                    match self.attempt(session, raw, backend, &visit, upstream, plan, x).await {
+                        Outcome::Done(keep) => return keep,
+                        Outcome::Failed(failure) => (failure, reused),
+                    }
+                }
+            };
+            let attempt = Attempt {
+                method,
+                bodyless,
+                reused,
+                repeated_stale,
+                on_empty: backend.options.retry_on.empty_response,
+                on_connect: backend.options.retry_on.conn_failure,
+            };
+            let stale = failure == Failure::Empty && reused;
+            let may = attempt.may_repeat(failure) && !self.is_client_gone(session, failure);
+            match self.again(backend, &visit, failure, may, x) {
+                Some(pause) if !stale => {
+                    tried.push(visit.server().id);
+                    drop(visit);
+                    tokio::time::sleep(pause).await;
+                }
+                Some(_) => (reuse, repeated_stale) = (false, true),
+                None => return self.fail(x, raw, bodyless, failure).await,
+            }
+        }
+    }
+
+    /// Takes a place on a server, waiting in the queue where all are full.
+    pub(crate) async fn place(
+        &mut self,
+        session: &mut HttpSession,
+        backend: &Arc<Backend>,
+        tried: &[u32],
+        x: &mut Exchange,
+    ) -> Result<(Visit, bool), (u16, [u8; 2])> {
+        let worker = self.worker.clone();
+        let choose = || match backend.choose(tried, worker.lb.clock.now_ms()) {
+            Choice::Server(slot, others) => Some(Ok((Visit::begin(slot, &worker), others))),
+            Choice::Nobody => Some(Err((503, *b"SC"))),
+            Choice::Full => None,
+        };
+        let mut chosen = if backend.queue.len() == 0 { choose() } else { None };
+        let mut waited = Duration::ZERO;
+        if chosen.is_none() {
+            x.ahead = backend.queue.len();
+            let began = Instant::now();
+            let line = backend.queue.join();
+            let turn = async {
+                loop {
+                    line.turn().await;
+                    if let Some(chosen) = choose() {
+                        return chosen;
+                    }
+                }
+            };
+            self.watch.enter(Phase::Free, Duration::ZERO);
+            let waiting = tokio::time::timeout(backend.options.timeouts.queue, turn);
+            chosen = Some(tokio::select! {
+                biased;
+                turn = waiting => turn.unwrap_or(Err((503, *b"sQ"))),
+                () = client_end(session) => Err((400, *b"CQ")),
+            });
+            waited = began.elapsed();
+        }
+        let chosen = chosen.unwrap_or(Err((503, *b"SC")));
+        if let Ok((visit, _)) = &chosen {
+            x.queue_us = Some(x.queue_us.unwrap_or(0) + us(waited));
+            x.server = Some(visit.server().clone());
+            backend.counters.shard(worker.id).chosen.add(1);
+        }
+        chosen
+    }
+
+    /// Gets a connection to the server: a pooled one if that will do, else a new one.
+    pub(crate) async fn connection(
+        &mut self,
+        backend: &Backend,
+        visit: &Visit,
+        reuse: bool,
+        limit: impl FnOnce() -> Duration,
+        x: &mut Exchange,
+    ) -> Result<Upstream, Failure> {
+        let server = visit.server();
+        let shard = server.counters.shard(self.worker.id);
+        let backend_shard = backend.counters.shard(self.worker.id);
+        if reuse && backend.options.keep_alive {
+            let idle_ms = u64::try_from(backend.options.pool_idle.as_millis()).unwrap_or(u64::MAX);
+            let now_ms = self.worker.lb.clock.now_ms();
+            if let Some(wire) = self.worker.pool().take(server, now_ms, idle_ms) {
+                wire.watched_by(&self.watch);
+                wire.take_counts();
+                shard.reuses.add(1);
+                backend_shard.reuses.add(1);
+                x.connect_us = Some(x.connect_us.unwrap_or(0));
+                let session = ServerSide::new(Box::new(wire.clone()));
+                return Ok(Upstream { wire, session, reused: true });
+            }
+        }
+        let address = server.target().address.ok_or(Failure::Refused)?;
+        self.watch.enter(Phase::Free, Duration::ZERO);
+        let began = Instant::now();
+        let connected = wire::connect(address, limit(), &self.watch).await;
+        shard.connects.add(1);
+        backend_shard.connects.add(1);
+        let wire = connected.map_err(|error| match error.kind() {
+            std::io::ErrorKind::TimedOut => Failure::ConnectTimeout,
+            _ => Failure::Refused,
+        })?;
+        x.connect_us = Some(x.connect_us.unwrap_or(0) + us(began.elapsed()));
+        let session = ServerSide::new(Box::new(wire.clone()));
+        Ok(Upstream { wire, session, reused: false })
+    }
+
+    /// Counts a failed attempt. Says how long to wait before the next, if there is to be one.
+    pub(crate) fn again(
+        &self,
+        backend: &Backend,
+        visit: &Visit,
+        failure: Failure,
+        may: bool,
+        x: &mut Exchange,
+    ) -> Option<Duration> {
+        let id = self.worker.id;
+        let rows = [&*backend.counters, &visit.server().counters];
+        if !may || x.retries >= backend.options.retries {
+            for shard in rows.map(|c| c.shard(id)) {
+                if failure.is_connect() {
+                    shard.connection_errors.add(1);
+                } else if failure.is_clients() {
+                    shard.client_aborts.add(1);
+                } else {
+                    shard.response_errors.add(1);
+                }
+            }
+            return None;
+        }
+        x.retries += 1;
+        self.watch.forgive(Fired::Timeout);
+        let others = backend.eligible().any(|s| s.id != visit.server().id);
+        if backend.options.redispatch && others {
+            x.redispatched = true;
+            rows.iter().for_each(|c| c.shard(id).redispatches.add(1));
+            return Some(Duration::ZERO);
+        }
+        rows.iter().for_each(|c| c.shard(id).retries.add(1));
+        let connect = failure.is_connect();
+        Some(if connect { PAUSE.min(backend.options.timeouts.connect) } else { Duration::ZERO })
+    }
+
+    /// Whether the client closed its side since it sent the request.
+    pub(crate) fn is_client_gone(&self, session: &mut HttpSession, failure: Failure) -> bool {
+        self.watch.forgive(Fired::Timeout);
+        failure.is_clients()
+            || (session.is_body_done() && poll_once(session.read_body_or_idle(true)).is_ready())
+            || matches!(self.watch.fired(), Some(Fired::Killed))
+    }
+
+    /// Answers that the request cannot be served now.
+    pub(crate) async fn refuse(
+        &mut self,
+        x: &mut Exchange,
+        raw: &[u8],
+        keep: bool,
+        status: u16,
+        term: [u8; 2],
+    ) -> Keep {
+        x.term = term;
+        let keep = keep && self.head.keep_alive && !self.worker.lb.draining.is_cancelled();
+        let text = match term {
+            [b'C', _] => "client went away",
+            [_, b'Q'] => "no server became free in time",
+            _ => "no server is available",
+        };
+        let sent = self.reply(x, raw, status, text, keep).await;
+        match (sent, keep) {
+            (true, true) => Keep::Open,
+            (true, false) => Keep::Linger,
+            (false, _) => Keep::Close,
+        }
+    }
+
+    /// Answers that the attempt failed for good.
+    pub(crate) async fn fail(
+        &mut self,
+        x: &mut Exchange,
+        raw: &[u8],
+        keep: bool,
+        failure: Failure,
+    ) -> Keep {
+        let (status, mut term) = failure.answer();
+        if self.watch.fired() == Some(Fired::Killed) {
+            term = *b"KD";
+        }
+        self.watch.forgive(Fired::Timeout);
+        x.term = term;
+        let silence = self.head.method(raw) == "POST"
+            && self.head.target(raw).starts_with("/api/v2/silences")
+            && !failure.is_connect();
+        let text = match failure {
+            _ if silence && !failure.is_clients() => {
+                "the server failed after the request was sent: the silence may have been created, \
+                 list silences before repeating"
+            }
+            Failure::Refused | Failure::ConnectTimeout => "no server could be reached",
+            Failure::Timeout => "the server did not answer in time",
+            Failure::Client => "the request was cut short",
+            Failure::ClientTimeout => "the request body did not come in time",
+            Failure::ClientBody => "the request body is malformed",
+            Failure::TooLarge => "request body too large",
+            _ => "the server closed the connection without a valid answer",
+        };
+        let keep = keep
+            && self.head.keep_alive
+            && self.watch.fired().is_none()
+            && !self.worker.lb.draining.is_cancelled();
+        let sent = self.reply(x, raw, status, text, keep).await;
+        match (sent, keep) {
+            (true, true) => Keep::Open,
+            (true, false) => Keep::Linger,
+            (false, _) => Keep::Close,
+        }
+    }
+}
+
+/// Longest wait for a connection: short while a server that was not tried is eligible.
+pub(crate) fn connect_limit(backend: &Backend, others: bool, tried: usize) -> Duration {
+    let connect = backend.options.timeouts.connect;
+    let spare = others && tried + 1 < backend.eligible().count();
+    if spare { connect.min(backend.options.connect_try) } else { connect }
+}
+
+/// Waits until the client closes its side; for ever while its body is still unread.
+async fn client_end(session: &mut HttpSession) {
+    if !session.is_body_done() {
+        return std::future::pending().await;
+    }
+    let _ = session.read_body_or_idle(true).await;
+}

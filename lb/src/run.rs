@@ -1,0 +1,205 @@
+//! Builds the parts in order, keeps time, and takes them down again: threads, checks, the sweep, drain.
+
+use std::io::Write;
+use std::net::ToSocketAddrs;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::runtime::Runtime;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use crate::backend::Target;
+use crate::balancer::Balancer;
+use crate::config::{Config, LogTo};
+use crate::proxy::Worker;
+use crate::watch::Fired;
+use crate::{LbError, Listeners, accept, access, page, probe, threads};
+
+/// Between two sweeps, samples and flushes of the log.
+const TICK: Duration = Duration::from_millis(100);
+/// How often a drain looks whether all clients have gone.
+const DRAIN_LOOK: Duration = Duration::from_millis(20);
+
+/// Serves until `stop` or, with `signals`, until SIGTERM or SIGINT.
+pub(crate) fn serve(
+    config: Config,
+    listeners: Listeners,
+    stop: CancellationToken,
+    signals: bool,
+) -> Result<(), LbError> {
+    let workers = threads(&config);
+    let started = jiff::Timestamp::now();
+    let to = open_log(&config.log.to)?;
+    let (log, writer) =
+        access::start(config.log.clone(), workers, started, to).map_err(LbError::Start)?;
+    let lb = Arc::new(Balancer::new(config, workers, started, log));
+    resolve(&lb);
+    let control = runtime()?;
+    let ended = CancellationToken::new();
+    let served = std::thread::scope(|scope| {
+        let mut threads = Vec::new();
+        for start in starts(&lb, listeners.frontends, &ended)? {
+            let runtime = runtime()?;
+            let name = format!("worker-{}", threads.len());
+            let thread = std::thread::Builder::new().name(name);
+            let thread = thread.spawn_scoped(scope, move || runtime.block_on(start));
+            threads.push(thread.map_err(LbError::Start)?);
+        }
+        control.block_on(control_loop(&lb, listeners.stats, &stop, signals));
+        ended.cancel();
+        Ok(())
+    });
+    // A failed start must end the threads that did start.
+    ended.cancel();
+    lb.log.flush();
+    drop(control);
+    drop(lb);
+    writer.join();
+    served
+}
+
+fn open_log(to: &LogTo) -> Result<Box<dyn Write + Send>, LbError> {
+    Ok(match to {
+        LogTo::Stdout => Box::new(std::io::stdout()),
+        LogTo::Stderr => Box::new(std::io::stderr()),
+        LogTo::File(path) => {
+            let file = std::fs::OpenOptions::new().append(true).create(true).open(path);
+            Box::new(file.map_err(|source| LbError::File { path: path.clone(), source })?)
+        }
+    })
+}
+
+fn runtime() -> Result<Runtime, LbError> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(LbError::Start)
+}
+
+/// What each worker thread is to run, with its share of the sockets.
+fn starts(
+    lb: &Arc<Balancer>,
+    listeners: Vec<(usize, std::net::TcpListener)>,
+    ended: &CancellationToken,
+) -> Result<Vec<impl Future<Output = ()> + Send + use<>>, LbError> {
+    let mut shares: Vec<Vec<_>> = (0..lb.workers).map(|_| Vec::new()).collect();
+    for (n, (frontend, socket)) in listeners.into_iter().enumerate() {
+        socket.set_nonblocking(true).map_err(LbError::Start)?;
+        shares[n % lb.workers].push((frontend, socket));
+    }
+    let (senders, receivers): (Vec<_>, Vec<_>) =
+        (0..lb.workers).map(|_| mpsc::channel(accept::HANDED)).unzip();
+    let peers = Arc::new(senders);
+    let start = |(id, (share, handed)): (usize, (Vec<_>, _))| {
+        let worker = Arc::new(Worker::new(id, lb.clone()));
+        accept::work(worker, share, handed, peers.clone(), ended.clone())
+    };
+    Ok(shares.into_iter().zip(receivers).enumerate().map(start).collect())
+}
+
+/// Looks up the servers that are named. One that has no address yet is looked up again before each check.
+fn resolve(lb: &Balancer) {
+    for server in lb.topology.load().backends.iter().flat_map(|b| &b.servers) {
+        let target = server.target();
+        if target.address.is_none() {
+            let found = target.text.to_socket_addrs().ok().and_then(|mut found| found.next());
+            server.set_target(Target { text: target.text.clone(), address: found });
+        }
+    }
+}
+
+/// Keeps time until told to stop, then drains.
+async fn control_loop(
+    lb: &Arc<Balancer>,
+    stats: Vec<std::net::TcpListener>,
+    stop: &CancellationToken,
+    signals: bool,
+) {
+    let checks = start_checks(lb);
+    for listener in stats {
+        tokio::spawn(page::listen(lb.clone(), listener));
+    }
+    let ticking = tokio::spawn(tick(lb.clone()));
+    tokio::select! {
+        () = stop.cancelled() => {}
+        () = told_to_stop(), if signals => {}
+    }
+    drain(lb, signals).await;
+    ticking.abort();
+    checks.into_iter().for_each(|c| c.abort());
+}
+
+/// Ten times a second: deadlines, rates, the log.
+async fn tick(lb: Arc<Balancer>) {
+    let mut ticks = tokio::time::interval(TICK);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
+    for count in 0u64.. {
+        ticks.tick().await;
+        let now_ms = lb.clock.now_ms();
+        for register in &lb.registers {
+            register.sweep(now_ms);
+        }
+        lb.stats_register.sweep(now_ms);
+        let topology = lb.topology.load_full();
+        topology.frontends.iter().for_each(|f| f.counters.sample());
+        for backend in &topology.backends {
+            backend.counters.sample();
+            backend.servers.iter().for_each(|s| s.counters.sample());
+        }
+        lb.stats.sample();
+        lb.log.flush();
+        if count.is_multiple_of(10) {
+            let uptime = Duration::from_millis(now_ms);
+            lb.log.anchor(lb.now() - jiff::SignedDuration::try_from(uptime).unwrap_or_default());
+        }
+    }
+}
+
+fn start_checks(lb: &Arc<Balancer>) -> Vec<tokio::task::JoinHandle<()>> {
+    let topology = lb.topology.load_full();
+    let mut checks = Vec::new();
+    for backend in &topology.backends {
+        let count = u32::try_from(backend.servers.len()).unwrap_or(u32::MAX);
+        for (place, server) in (0..).zip(&backend.servers).filter(|(_, s)| s.options.check) {
+            let (backend, server) = (backend.clone(), server.clone());
+            checks.push(tokio::spawn(probe::watch(lb.clone(), backend, server, place, count)));
+        }
+    }
+    checks
+}
+
+/// Waits for SIGTERM or SIGINT.
+async fn told_to_stop() {
+    let (term, int) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()));
+    let (Ok(mut term), Ok(mut int)) = (term, int) else {
+        tracing::error!("signals cannot be watched");
+        return std::future::pending().await;
+    };
+    tokio::select! { _ = term.recv() => {}, _ = int.recv() => {} }
+}
+
+/// Stops accepting, closes idle clients, lets running streams finish, and ends what is left at the limit.
+async fn drain(lb: &Balancer, signals: bool) {
+    lb.draining.cancel();
+    let topology = lb.topology.load_full();
+    let delay = topology.frontends.iter().map(|f| f.options.shutdown_delay).max();
+    tokio::time::sleep(delay.unwrap_or_default()).await;
+    lb.closed.cancel();
+    let gone = async {
+        while lb.clients() > 0 {
+            lb.registers.iter().for_each(|r| r.drain());
+            tokio::time::sleep(DRAIN_LOOK).await;
+        }
+    };
+    let limit = topology.config.global.hard_stop_after;
+    let drained = tokio::select! {
+        drained = tokio::time::timeout(limit, gone) => drained.is_ok(),
+        () = told_to_stop(), if signals => false,
+    };
+    if !drained {
+        tracing::warn!(clients = lb.clients(), "clients were cut at the end of the drain");
+        for watch in lb.registers.iter().flat_map(|r| r.all()) {
+            watch.fire(Fired::Killed);
+        }
+        tokio::time::sleep(DRAIN_LOOK).await;
+    }
+}

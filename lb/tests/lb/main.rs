@@ -1,0 +1,15 @@
+//! The balancer as its users meet it: real sockets, servers that fail in every way.
+
+#![expect(
+    clippy::disallowed_methods,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "tests fail by panicking, and real sockets need real time"
+)]
+
+mod harness;
+
+mod alerts;
+mod faults;
+mod stats;
+mod traffic;
