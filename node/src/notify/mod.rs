@@ -14,7 +14,65 @@ use std::collections::BTreeMap;
 pub use error::{BuildError, FailureReason, SendError, report};
 pub use retry::{Attempt, Attempts, Failure, Outcome, deliver};
 
+use crate::config::block::Block;
+use crate::config::global::Global;
+use crate::config::receiver::{Found, read_kind};
 use crate::message::{Alert, Kv};
+
+/// Makes the modules, the configuration enum and the list of names. The order is the one in which
+/// the integrations of a receiver are numbered and told.
+macro_rules! receivers {
+    ($($key:ident => $module:ident $variant:ident,)*) => {
+        $(pub mod $module;)*
+
+        /// The names of all integrations, as metric labels and log entries have them.
+        pub const KINDS: &[&str] = &[$(stringify!($module)),*];
+
+        /// The configuration of one integration.
+        #[derive(Clone, Debug)]
+        pub enum Settings {
+            $(#[doc = concat!("`", stringify!($key), "`")] $variant(Box<$module::Config>),)*
+        }
+
+        impl Settings {
+            /// The integration's name, one of [`KINDS`].
+            #[must_use]
+            pub fn kind(&self) -> &'static str {
+                match self { $(Self::$variant(_) => stringify!($module),)* }
+            }
+        }
+
+        /// Reads all integrations of a receiver, in order.
+        pub(crate) fn check_all(receiver: &Block<'_>, global: &Global, found: &mut Found) {
+            $(
+                let names = (stringify!($key), stringify!($module));
+                let wrap = |config| Settings::$variant(Box::new(config));
+                read_kind(receiver, global, found, names, $module::check, wrap);
+            )*
+        }
+    };
+}
+
+receivers! {
+    webhook_configs => webhook Webhook,
+    email_configs => email Email,
+    pagerduty_configs => pagerduty PagerDuty,
+    opsgenie_configs => opsgenie OpsGenie,
+    wechat_configs => wechat WeChat,
+    slack_configs => slack Slack,
+    victorops_configs => victorops VictorOps,
+    pushover_configs => pushover Pushover,
+    sns_configs => sns Sns,
+    telegram_configs => telegram Telegram,
+    discord_configs => discord Discord,
+    webex_configs => webex Webex,
+    msteams_configs => msteams MsTeams,
+    msteamsv2_configs => msteamsv2 MsTeamsV2,
+    jira_configs => jira Jira,
+    incidentio_configs => incidentio IncidentIo,
+    rocketchat_configs => rocketchat RocketChat,
+    mattermost_configs => mattermost Mattermost,
+}
 
 /// What a receiver keeps between notifications of one group, carried by the notification log.
 pub type ReceiverData = BTreeMap<String, String>;

@@ -197,6 +197,20 @@ impl<'a> Section<'a> {
         self.field(key)?.section()
     }
 
+    /// The mapping of a key; an empty one when it is absent, `null` or a mistake.
+    pub fn section_or_empty(&self, key: &'static str) -> Section<'a> {
+        match self.field(key) {
+            Some(field) => field.section_or_empty(),
+            None => Section::of(self.report, key.into(), self.place, &[]),
+        }
+    }
+
+    /// Whether anything in the whole text was a mistake so far.
+    #[must_use]
+    pub fn has_mistakes(&self) -> bool {
+        !self.report.mistakes.borrow().is_empty()
+    }
+
     /// The path of keys to here; empty at the root.
     #[must_use]
     pub fn path(&self) -> &str {
