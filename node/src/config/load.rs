@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::io;
 use std::path::Path;
+use std::sync::Arc;
 
 use tocsin_core::matcher::Mode;
 use tocsin_core::route::Routes;
@@ -124,10 +125,10 @@ fn parts(root: &Section<'_>, rules: &Rules) -> Option<Config> {
         file_hash: 0,
         cfg_hash: 0,
         resolve_timeout: global.resolve_timeout,
-        routes,
+        routes: Arc::new(routes),
         receivers,
         inhibit,
-        intervals,
+        intervals: intervals.into_iter().collect(),
         templates,
         tracing,
         event_recorder,

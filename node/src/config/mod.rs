@@ -20,10 +20,11 @@ mod tests;
 mod tracing;
 pub mod tree;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tocsin_core::inhibit::Rule;
-use tocsin_core::interval::NamedInterval;
+use tocsin_core::mute::Intervals;
 use tocsin_core::route::Routes;
 use tocsin_service::mistake::Mistake;
 
@@ -45,13 +46,13 @@ pub struct Config {
     /// The end of alerts that are posted without one.
     pub resolve_timeout: Duration,
     /// Who is told of what.
-    pub routes: Routes,
+    pub routes: Arc<Routes>,
     /// Everybody who can be told, those too that no route names.
     pub receivers: Vec<Receiver>,
     /// What makes alerts pointless.
     pub inhibit: Vec<Rule>,
     /// Named hours, days and seasons.
-    pub intervals: Vec<NamedInterval>,
+    pub intervals: Intervals,
     /// Globs of template files, relative ones below the directory of the file.
     pub templates: Vec<String>,
     /// Where spans would go.
