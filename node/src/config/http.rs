@@ -10,7 +10,7 @@ pub use super::source::{HostPort, Link, Source};
 
 use super::block::{Block, Form};
 use super::global::Global;
-use super::source::rebase;
+use super::source::{bad_escape, rebase};
 use super::tree::Tree;
 
 /// How a client speaks HTTP. A receiver has either its own or the global one, never a mixture.
@@ -391,22 +391,31 @@ fn proxy(block: &mut Block<'_>) -> ProxyConfig {
 }
 
 /// Whatever Go's URL parser accepts, `foo` too; what is no full URL gives none.
+/// Source: Go, `net/url`, `Parse`.
 fn loose_url(text: &str) -> Result<Option<Url>, &'static str> {
     if text.chars().any(char::is_control) {
         return Err("must not have control characters");
     }
-    if text.starts_with(':') {
-        return Err("has no scheme before the colon");
-    }
-    if let Some((before, after)) = text.split_once("://") {
-        let authority = after.split(['/', '?', '#']).next().unwrap_or("");
-        if !before.is_empty() && authority.contains([' ', '<', '>', '"']) {
-            return Err("must not have blanks in its host");
+    let scheme = text.find(|letter: char| {
+        !(letter.is_ascii_alphanumeric() || matches!(letter, '+' | '-' | '.'))
+    });
+    let starts_well = text.starts_with(|letter: char| letter.is_ascii_alphabetic());
+    let rest = match scheme {
+        Some(0) if text.starts_with(':') => return Err("has no scheme before the colon"),
+        Some(at) if starts_well && text[at..].starts_with(':') => &text[at + 1..],
+        _ if text.split('/').next().unwrap_or("").contains(':') => {
+            return Err("has a colon in its first part; write it as http://host:port");
         }
-    } else if text.split('/').next().is_some_and(|first| {
-        first.contains(':') && first.starts_with(|letter: char| letter.is_ascii_digit())
-    }) {
-        return Err("must begin with a scheme such as http://");
+        _ => text,
+    };
+    if let Some(after) = rest.strip_prefix("//") {
+        let authority = after.split(['/', '?', '#']).next().unwrap_or("");
+        if authority.contains([' ', '<', '>', '"']) {
+            return Err("must not have blanks, quotes or angle brackets in its host");
+        }
+    }
+    if bad_escape(rest) {
+        return Err("has a % that is followed by no two hexadecimal digits");
     }
     Ok(Url::parse(text).ok())
 }

@@ -31,6 +31,13 @@ pub(crate) fn read<'a>(section: Section<'a>, rules: &'a Rules) -> Tree<'a> {
     let mut block = Block::new(section, rules);
     check_root(&block);
     let root = route(&mut block, &mut names);
+    if !root.matchers.is_empty() {
+        let hint = "put them on a route below `routes`";
+        let given = ["match", "match_re", "matchers"].into_iter().find_map(|key| block.given(key));
+        if let Some(field) = given {
+            field.mistake_with_hint("the root route must not have any matchers", hint);
+        }
+    }
     let Names { receivers, intervals } = names;
     Tree { root, shown: block.finish(), receivers, intervals }
 }
@@ -39,14 +46,6 @@ pub(crate) fn read<'a>(section: Section<'a>, rules: &'a Rules) -> Tree<'a> {
 fn check_root(block: &Block<'_>) {
     if block.section().text_or("receiver", "").is_empty() {
         block.section().mistake("the root route must specify a default receiver");
-    }
-    for key in ["match", "match_re", "matchers"] {
-        if let Some(field) = block.given(key)
-            && !is_empty(&field)
-        {
-            let hint = "put them on a route below `routes`";
-            field.mistake_with_hint("the root route must not have any matchers", hint);
-        }
     }
     for (key, what) in [("mute_time_intervals", "mute"), ("active_time_intervals", "active")] {
         if let Some(field) = block.given(key)

@@ -98,7 +98,7 @@ pub(crate) fn check_link(text: &str) -> Result<(), &'static str> {
 }
 
 /// Whether a `%` is followed by anything but two hexadecimal digits; the query is not looked at.
-fn bad_escape(text: &str) -> bool {
+pub(crate) fn bad_escape(text: &str) -> bool {
     let path = text.split(['?', '#']).next().unwrap_or("");
     let is_hex = |byte: Option<&u8>| byte.is_some_and(u8::is_ascii_hexdigit);
     let bytes = path.as_bytes();
