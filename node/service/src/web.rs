@@ -3,7 +3,11 @@
 
 mod body;
 mod connection;
+mod gate;
 mod pulse;
+mod san;
+mod settings;
+mod tls;
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
@@ -14,6 +18,9 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
 pub use body::{Body, BodyError, read_body};
+pub use gate::{Gate, GateError};
+pub use settings::{ClientAuth, RateLimit, TlsSettings, WebSettings};
+pub use tls::TlsError;
 
 /// What a client may cost. The defaults are those of the node and of the balancer's pages.
 #[derive(Debug, Clone)]
@@ -42,6 +49,21 @@ impl Default for Limits {
             connections_max: 20_000,
             stop_grace: Duration::from_secs(5),
         }
+    }
+}
+
+/// How a server treats its clients.
+#[derive(Clone, Default)]
+pub struct Settings {
+    /// What they may cost.
+    pub limits: Limits,
+    /// TLS, users, headers and rate limit of `web.yml`; absent: plain HTTP for everybody.
+    pub gate: Option<Arc<Gate>>,
+}
+
+impl From<Limits> for Settings {
+    fn from(limits: Limits) -> Self {
+        Self { limits, gate: None }
     }
 }
 
@@ -99,36 +121,34 @@ pub async fn bind(address: &str) -> io::Result<TcpListener> {
 /// [`Limits::stop_grace`]. Listeners close as soon as `stop` is cancelled.
 pub async fn serve(
     listeners: Vec<TcpListener>,
-    limits: Limits,
+    settings: impl Into<Settings>,
     handler: impl Handler,
     stop: CancellationToken,
 ) {
-    let room = Arc::new(Semaphore::new(limits.connections_max));
+    let settings = settings.into();
+    let room = Arc::new(Semaphore::new(settings.limits.connections_max));
     let mut acceptors = JoinSet::new();
     for listener in listeners {
-        acceptors.spawn(accept_all(
-            listener,
-            limits.clone(),
-            handler.clone(),
-            Arc::clone(&room),
-            stop.clone(),
-        ));
+        let server = connection::Server {
+            settings: settings.clone(),
+            handler: handler.clone(),
+            stop: stop.clone(),
+        };
+        acceptors.spawn(accept_all(listener, server, Arc::clone(&room)));
     }
     while acceptors.join_next().await.is_some() {}
 }
 
-async fn accept_all(
+async fn accept_all<H: Handler>(
     listener: TcpListener,
-    limits: Limits,
-    handler: impl Handler,
+    server: connection::Server<H>,
     room: Arc<Semaphore>,
-    stop: CancellationToken,
 ) {
     let mut connections = JoinSet::new();
     loop {
         let accepted = tokio::select! {
             biased;
-            () = stop.cancelled() => break,
+            () = server.stop.cancelled() => break,
             accepted = listener.accept() => accepted,
             Some(_) = connections.join_next(), if !connections.is_empty() => continue,
         };
@@ -138,12 +158,9 @@ async fn accept_all(
                     debug!(peer = %address, "connection refused, too many are open");
                     continue;
                 };
-                let (limits, handler, stop) = (limits.clone(), handler.clone(), stop.clone());
+                let server = server.clone();
                 connections.spawn(async move {
-                    // Answers are written whole, so waiting for more to send only delays them.
-                    let _ = socket.set_nodelay(true);
-                    let peer = Peer { address, encrypted: false };
-                    connection::run(socket, peer, &limits, handler, stop).await;
+                    server.run(socket, address).await;
                     drop(place);
                 });
             }
@@ -152,7 +169,7 @@ async fn accept_all(
     }
     drop(listener);
     let all_ended = async { while connections.join_next().await.is_some() {} };
-    if tokio::time::timeout(limits.stop_grace, all_ended).await.is_err() {
+    if tokio::time::timeout(server.settings.limits.stop_grace, all_ended).await.is_err() {
         debug!("requests cut off, the server stops");
     }
 }
@@ -168,3 +185,6 @@ async fn pause_after(error: &io::Error) {
 
 #[cfg(test)]
 mod tests;
+
+#[cfg(test)]
+mod tls_tests;

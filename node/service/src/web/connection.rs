@@ -1,64 +1,156 @@
 //! One connection from its first byte to its last.
 
-use std::{convert::Infallible, panic::AssertUnwindSafe, sync::Arc};
+use std::{convert::Infallible, net::SocketAddr, panic::AssertUnwindSafe, pin::Pin, sync::Arc};
 
 use futures_util::FutureExt;
 use http::{Request, Response, StatusCode, header};
-use hyper::{body::Incoming, server::conn::http1, service::service_fn};
-use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncRead, AsyncWrite};
+use hyper::{
+    body::Incoming,
+    server::conn::{http1, http2},
+    service::service_fn,
+};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpStream,
+    time::Instant,
+};
+use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error};
 
 use super::{
-    Body, Handler, Limits, Peer,
+    Body, Handler, Peer, Settings,
     pulse::{Pulse, Watched},
 };
 
-/// Serves requests until the client or `stop` ends the connection, or it stands still.
-pub(super) async fn run(
-    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    peer: Peer,
-    limits: &Limits,
-    handler: impl Handler,
-    stop: CancellationToken,
-) {
-    let pulse = Arc::new(Pulse::new(limits.header_timeout, limits.idle_timeout));
-    let stream = TokioIo::new(Watched { stream, pulse: Arc::clone(&pulse) });
-    let service = service_fn(|request| {
-        pulse.begin_answer();
-        let pulse = Arc::clone(&pulse);
-        let answer = guarded(&handler, request, peer);
-        async move { Ok::<_, Infallible>(answer.await.map(|body| body.with_ending(pulse))) }
-    });
-    let connection = http1::Builder::new()
-        .max_header_size(limits.header_max_bytes)
-        .max_headers(limits.headers_max)
-        // Go's server does so too: a client may close its sending half and still read.
-        .half_close(true)
-        .serve_connection(stream, service);
-    let mut connection = std::pin::pin!(connection);
-    let mut stopping = false;
-    loop {
-        let look = pulse.deadline().min(tokio::time::Instant::now() + pulse.longest_sleep());
-        tokio::select! {
-            ended = connection.as_mut() => {
-                if let Err(error) = ended {
-                    debug!(peer = %peer.address, %error, "connection ended early");
-                }
-                return;
+/// HTTP/2 streams of one connection.
+const STREAMS_MAX: u32 = 100;
+
+/// What all connections of a server share.
+#[derive(Clone)]
+pub(super) struct Server<H> {
+    pub(super) settings: Settings,
+    pub(super) handler: H,
+    pub(super) stop: CancellationToken,
+}
+
+impl<H: Handler> Server<H> {
+    /// Serves requests until the client or `stop` ends the connection, or it stands still.
+    pub(super) async fn run(&self, socket: TcpStream, address: SocketAddr) {
+        // Answers are written whole, so waiting for more to send only delays them.
+        let _ = socket.set_nodelay(true);
+        let gate = self.settings.gate.as_deref();
+        let Some(config) = gate.and_then(super::Gate::tls) else {
+            return self.http1(socket, Peer { address, encrypted: false }).await;
+        };
+        let handshake = TlsAcceptor::from(config).accept(socket);
+        let stream = tokio::select! {
+            () = self.stop.cancelled() => return,
+            done = tokio::time::timeout(self.settings.limits.header_timeout, handshake) => done,
+        };
+        let peer = Peer { address, encrypted: true };
+        match stream {
+            Ok(Ok(stream)) if stream.get_ref().1.alpn_protocol() == Some(b"h2") => {
+                self.http2(stream, peer).await;
             }
-            () = stop.cancelled(), if !stopping => {
-                stopping = true;
-                connection.as_mut().graceful_shutdown();
-            }
-            () = tokio::time::sleep_until(look) => {
-                if pulse.deadline() <= tokio::time::Instant::now() {
-                    debug!(peer = %peer.address, "connection closed, it stood still");
+            Ok(Ok(stream)) => self.http1(stream, peer).await,
+            Ok(Err(error)) => debug!(peer = %address, %error, "TLS handshake failed"),
+            Err(_) => debug!(peer = %address, "TLS handshake took too long"),
+        }
+    }
+
+    async fn http1(
+        &self,
+        stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        peer: Peer,
+    ) {
+        let limits = &self.settings.limits;
+        let pulse = Arc::new(Pulse::new(limits.header_timeout, limits.idle_timeout));
+        let stream = TokioIo::new(Watched { stream, pulse: Arc::clone(&pulse) });
+        let service = service_fn(|request| self.serve(request, peer, &pulse));
+        let connection = http1::Builder::new()
+            .max_header_size(limits.header_max_bytes)
+            .max_headers(limits.headers_max)
+            // Go's server does so too: a client may close its sending half and still read.
+            .half_close(true)
+            .serve_connection(stream, service);
+        self.drive(std::pin::pin!(connection), |one| one.graceful_shutdown(), &pulse, peer).await;
+    }
+
+    async fn http2(
+        &self,
+        stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        peer: Peer,
+    ) {
+        let limits = &self.settings.limits;
+        // Its heads come in frames among those of other requests: one time fits all.
+        let pulse = Arc::new(Pulse::new(limits.idle_timeout, limits.idle_timeout));
+        let stream = TokioIo::new(Watched { stream, pulse: Arc::clone(&pulse) });
+        // Requests of HTTP/2 run as tasks of their own, so they take copies along.
+        let (server, watched) = (self.clone(), Arc::clone(&pulse));
+        let service = service_fn(move |request| {
+            let (server, pulse) = (server.clone(), Arc::clone(&watched));
+            async move { server.serve(request, peer, &pulse).await }
+        });
+        let connection = http2::Builder::new(TokioExecutor::new())
+            .max_header_list_size(u32::try_from(limits.header_max_bytes).unwrap_or(u32::MAX))
+            .max_concurrent_streams(STREAMS_MAX)
+            .serve_connection(stream, service);
+        self.drive(std::pin::pin!(connection), |one| one.graceful_shutdown(), &pulse, peer).await;
+    }
+
+    /// Lets the connection run; ends it when it stands still, gently when the server stops.
+    async fn drive<C: Future<Output = hyper::Result<()>>>(
+        &self,
+        mut connection: Pin<&mut C>,
+        shut_down: impl Fn(Pin<&mut C>),
+        pulse: &Pulse,
+        peer: Peer,
+    ) {
+        let mut stopping = false;
+        loop {
+            let look = pulse.deadline().min(Instant::now() + pulse.longest_sleep());
+            tokio::select! {
+                ended = connection.as_mut() => {
+                    if let Err(error) = ended {
+                        debug!(peer = %peer.address, %error, "connection ended early");
+                    }
                     return;
+                }
+                () = self.stop.cancelled(), if !stopping => {
+                    stopping = true;
+                    shut_down(connection.as_mut());
+                }
+                () = tokio::time::sleep_until(look) => {
+                    if pulse.deadline() <= Instant::now() {
+                        debug!(peer = %peer.address, "connection closed, it stood still");
+                        return;
+                    }
                 }
             }
         }
+    }
+
+    async fn serve(
+        &self,
+        request: Request<Incoming>,
+        peer: Peer,
+        pulse: &Arc<Pulse>,
+    ) -> Result<Response<Body>, Infallible> {
+        pulse.begin_answer();
+        let answer = match &self.settings.gate {
+            None => guarded(&self.handler, request, peer).await,
+            Some(gate) => match gate.admit(&request).await {
+                Err(refusal) => *refusal,
+                Ok(headers) => {
+                    let mut answer = guarded(&self.handler, request, peer).await;
+                    answer.headers_mut().extend(headers);
+                    answer
+                }
+            },
+        };
+        Ok(answer.map(|body| body.with_ending(Arc::clone(pulse))))
     }
 }
 

@@ -1,0 +1,318 @@
+//! What `web.yml` asks of every connection and request. The file and those that it names are
+//! looked at again each time, and read again when one of them has changed; if that fails, the
+//! last good state stays and a warning says why.
+
+use std::{
+    collections::HashMap,
+    fs,
+    hash::{BuildHasher, RandomState},
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::SystemTime,
+};
+
+use base64::Engine;
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
+use rustls::ServerConfig;
+use tokio::{sync::Semaphore, time::Instant};
+use tracing::warn;
+
+use super::{
+    Body,
+    settings::{self, RateLimit, WebSettings},
+    tls::{self, TlsError},
+};
+use crate::mistake::Mistakes;
+
+/// Stands before the handler of a web server.
+pub struct Gate {
+    path: PathBuf,
+    current: Mutex<Arc<Loaded>>,
+    passwords: Passwords,
+    bucket: Option<Mutex<Bucket>>,
+}
+
+/// Why `web.yml` cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum GateError {
+    /// The file, or a file that it names.
+    #[error("{0}")]
+    Settings(Mistakes),
+    /// Certificate or key.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+}
+
+struct Loaded {
+    settings: WebSettings,
+    tls: Option<Arc<ServerConfig>>,
+    stamps: Vec<Stamp>,
+}
+
+/// What tells one state of a file from another.
+type Stamp = Option<(SystemTime, u64)>;
+
+impl Gate {
+    /// Reads the file.
+    ///
+    /// # Errors
+    /// [`GateError`]: a server must not start with a file that cannot be used.
+    pub fn open(path: &Path) -> Result<Self, GateError> {
+        let loaded = load(path)?;
+        let bucket = loaded.settings.rate_limit.map(|limit| Mutex::new(Bucket::new(limit)));
+        Ok(Self {
+            path: path.to_owned(),
+            current: Mutex::new(Arc::new(loaded)),
+            passwords: Passwords::default(),
+            bucket,
+        })
+    }
+
+    /// The TLS configuration for the next handshake; nothing for plain HTTP.
+    #[must_use]
+    pub fn tls(&self) -> Option<Arc<ServerConfig>> {
+        self.current().tls.clone()
+    }
+
+    /// Whether HTTP/2 is offered over TLS.
+    #[must_use]
+    pub fn http2(&self) -> bool {
+        self.current().settings.http2
+    }
+
+    /// Lets a request in, with the headers that its answer must carry.
+    ///
+    /// # Errors
+    /// The answer, when it must not come any further: 429 or 401.
+    pub(super) async fn admit<B>(
+        &self,
+        request: &Request<B>,
+    ) -> Result<HeaderMap, Box<Response<Body>>> {
+        let now = Instant::now();
+        if self.bucket.as_ref().is_some_and(|bucket| !lock(bucket).take(now)) {
+            return Err(Box::new(refusal(StatusCode::TOO_MANY_REQUESTS, "Too Many Requests\n")));
+        }
+        let loaded = self.current();
+        let headers: HeaderMap = loaded.settings.headers.iter().cloned().collect();
+        let users = &loaded.settings.users;
+        if users.is_empty() || self.is_known(users, request).await {
+            return Ok(headers);
+        }
+        let mut answer = refusal(StatusCode::UNAUTHORIZED, "Unauthorized\n");
+        let basic = HeaderValue::from_static("Basic");
+        answer.headers_mut().insert(header::WWW_AUTHENTICATE, basic);
+        answer.headers_mut().extend(headers);
+        Err(Box::new(answer))
+    }
+
+    async fn is_known<B>(
+        &self,
+        users: &[(String, crate::secret::Secret)],
+        request: &Request<B>,
+    ) -> bool {
+        let Some((name, password)) = credentials(request) else { return false };
+        let known = users.iter().find(|(user, _)| *user == name);
+        let hash = known.map_or(NOBODY, |(_, hash)| hash.reveal());
+        self.passwords.check(&name, &password, hash).await && known.is_some()
+    }
+
+    fn current(&self) -> Arc<Loaded> {
+        let mut current = lock(&self.current);
+        let stamps = stamps(&current.settings.files);
+        if stamps == current.stamps {
+            return Arc::clone(&current);
+        }
+        match load(&self.path) {
+            Ok(loaded) => *current = Arc::new(loaded),
+            Err(error) => {
+                warn!(file = %self.path.display(), %error, "web configuration is not read again");
+                let settings = current.settings.clone();
+                *current = Arc::new(Loaded { settings, tls: current.tls.clone(), stamps });
+            }
+        }
+        Arc::clone(&current)
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn load(path: &Path) -> Result<Loaded, GateError> {
+    let settings = settings::load(path).map_err(GateError::Settings)?;
+    let stamps = stamps(&settings.files);
+    let tls = match &settings.tls {
+        Some(tls) => Some(Arc::new(tls::server_config(tls, settings.http2)?)),
+        None => None,
+    };
+    Ok(Loaded { settings, tls, stamps })
+}
+
+fn stamps(files: &[PathBuf]) -> Vec<Stamp> {
+    let stamp = |file: &PathBuf| {
+        let facts = fs::metadata(file).ok()?;
+        Some((facts.modified().ok()?, facts.len()))
+    };
+    files.iter().map(stamp).collect()
+}
+
+fn refusal(status: StatusCode, text: &'static str) -> Response<Body> {
+    let mut answer = Response::new(Body::from(text));
+    *answer.status_mut() = status;
+    let headers = answer.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    answer
+}
+
+fn credentials<B>(request: &Request<B>) -> Option<(String, String)> {
+    let value = request.headers().get(header::AUTHORIZATION)?.to_str().ok()?;
+    let (scheme, encoded) = value.split_once(' ')?;
+    if !scheme.eq_ignore_ascii_case("basic") {
+        return None;
+    }
+    let decoded = base64::engine::general_purpose::STANDARD.decode(encoded.trim()).ok()?;
+    let decoded = String::from_utf8(decoded).ok()?;
+    let (name, password) = decoded.split_once(':')?;
+    Some((name.to_owned(), password.to_owned()))
+}
+
+/// Nobody's password: unknown names take as long as known ones.
+const NOBODY: &str = "$2b$10$abcdefghijklmnopqrstuu5Tz0eyRXa8p1J0nGv7kF8tqQkMeSmIa";
+/// Results kept, so that a client that asks often costs one bcrypt.
+const RESULTS_MAX: usize = 100;
+/// bcrypt at a time: a flood of wrong passwords must leave room for work.
+const CHECKS_MAX: usize = 2;
+
+/// Password checks that were made.
+struct Passwords {
+    results: Mutex<HashMap<(u64, u64), bool>>,
+    /// Nobody outside knows these, so nobody can make two triples collide.
+    hashers: (RandomState, RandomState),
+    room: Arc<Semaphore>,
+}
+
+impl Default for Passwords {
+    fn default() -> Self {
+        Self {
+            results: Mutex::default(),
+            hashers: Default::default(),
+            room: Arc::new(Semaphore::new(CHECKS_MAX)),
+        }
+    }
+}
+
+impl Passwords {
+    async fn check(&self, name: &str, password: &str, hash: &str) -> bool {
+        let triple = (name, password, hash);
+        let key = (self.hashers.0.hash_one(triple), self.hashers.1.hash_one(triple));
+        if let Some(result) = lock(&self.results).get(&key) {
+            return *result;
+        }
+        let Ok(place) = Arc::clone(&self.room).acquire_owned().await else { return false };
+        let (password, hash) = (password.to_owned(), hash.to_owned());
+        let check = tokio::task::spawn_blocking(move || {
+            let result = bcrypt::verify(password, &hash).unwrap_or(false);
+            drop(place);
+            result
+        });
+        let result = check.await.unwrap_or(false);
+        let mut results = lock(&self.results);
+        if results.len() >= RESULTS_MAX {
+            results.clear();
+        }
+        results.insert(key, result);
+        result
+    }
+}
+
+/// Tokens for requests: one more each interval, `burst` at most.
+struct Bucket {
+    limit: RateLimit,
+    tokens: f64,
+    filled: Instant,
+}
+
+impl Bucket {
+    fn new(limit: RateLimit) -> Self {
+        Self { limit, tokens: f64::from(limit.burst), filled: Instant::now() }
+    }
+
+    fn take(&mut self, now: Instant) -> bool {
+        let passed = now.saturating_duration_since(self.filled).as_secs_f64();
+        let gained = passed / self.limit.interval.as_secs_f64();
+        self.tokens = (self.tokens + gained).min(f64::from(self.limit.burst));
+        self.filled = now;
+        let has = self.tokens >= 1.0;
+        if has {
+            self.tokens -= 1.0;
+        }
+        has
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn request(authorization: Option<&str>) -> Request<()> {
+        let mut request = Request::new(());
+        if let Some(text) = authorization {
+            let encoded = base64::engine::general_purpose::STANDARD.encode(text);
+            let value = HeaderValue::from_str(&format!("Basic {encoded}")).unwrap();
+            request.headers_mut().insert(header::AUTHORIZATION, value);
+        }
+        request
+    }
+
+    fn gate(text: &str) -> (tempfile::TempDir, Gate) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("web.yml");
+        fs::write(&path, text).unwrap();
+        let gate = Gate::open(&path).unwrap();
+        (folder, gate)
+    }
+
+    #[tokio::test]
+    async fn only_right_passwords_of_known_users_pass() {
+        let hash = bcrypt::hash("secret", 4).unwrap();
+        let (folder, gate) = gate(&format!("basic_auth_users:\n  ann: {hash}\n"));
+        let status = async |authorization| match gate.admit(&request(authorization)).await {
+            Ok(_) => StatusCode::OK,
+            Err(answer) => answer.status(),
+        };
+        for _ in 0..2 {
+            assert_eq!(status(Some("ann:secret")).await, StatusCode::OK);
+            assert_eq!(status(Some("ann:other")).await, StatusCode::UNAUTHORIZED);
+        }
+        assert_eq!(status(Some("bob:secret")).await, StatusCode::UNAUTHORIZED);
+        assert_eq!(status(Some("no colon")).await, StatusCode::UNAUTHORIZED);
+        assert_eq!(status(None).await, StatusCode::UNAUTHORIZED);
+
+        // The file is read again when it changes, and a broken one leaves things as they were.
+        let path = folder.path().join("web.yml");
+        fs::write(&path, "basic_auth_users: {ann: plain}\n").unwrap();
+        assert_eq!(status(Some("ann:secret")).await, StatusCode::OK);
+        assert_eq!(status(None).await, StatusCode::UNAUTHORIZED);
+        fs::write(&path, "rate_limit: {}\n").unwrap();
+        assert_eq!(status(None).await, StatusCode::OK);
+    }
+
+    #[test]
+    fn nobodys_hash_costs_as_much_as_any() {
+        assert!(!bcrypt::verify("x", NOBODY).unwrap());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn bucket_gives_burst_and_then_one_each_interval() {
+        let limit = RateLimit { interval: Duration::from_secs(1), burst: 2 };
+        let mut bucket = Bucket::new(limit);
+        let start = Instant::now();
+        assert!(bucket.take(start) && bucket.take(start) && !bucket.take(start));
+        assert!(!bucket.take(start + Duration::from_millis(900)));
+        assert!(bucket.take(start + Duration::from_millis(1100)));
+        assert!(!bucket.take(start + Duration::from_millis(1200)));
+    }
+}
