@@ -6,24 +6,33 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use bytes::Bytes;
 use tocsin_service::clock::Clock;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tracing::warn;
 
-use crate::claim::{Claim, ClaimRequest, Claims, Grant};
+use crate::claim::{Claim, ClaimRequest, Claims, Ended, Grant, Release};
 use crate::core::{Core, lock};
 use crate::member::Members;
+use crate::mesh::Net;
+use crate::mesh::message::{self, ClaimAnswer, KeyStamp, Message};
 use crate::metrics::{ClusterFacts, Counts, PeerFacts};
 use crate::mono;
 use crate::options::{Options, Trust};
 use crate::owner::{self, Rank};
 use crate::ready::Ready;
-use crate::record::{Kind, key_hash};
+use crate::record::{self, Kind, key_hash};
 use crate::state::{State, Table, Writer};
 use crate::store::{Identity, Lock, Log, NoStore, Source, Store, StoreError};
+use crate::sync::Replica;
 use crate::view::{ConfigHash, Member, MemberState, View};
 use crate::wait::{Need, Outcome, Why};
+
+/// A leaving node waits this long for peers to have everything.
+const GOODBYE_WAIT: Duration = Duration::from_secs(5);
+/// And this long for answers to its goodbye.
+const LEAVE_WAIT: Duration = Duration::from_secs(1);
 
 /// Why a cluster cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -190,6 +199,16 @@ impl Cluster {
         self.core.ready.send_replace(Ready::No("stopping".into()));
     }
 
+    /// Waits until this node cannot stay in the cluster: another live one has its name.
+    pub async fn failed(&self) -> ClusterError {
+        let mut fatal = self.core.net.fatal.subscribe();
+        if fatal.wait_for(|fatal| *fatal).await.is_err() {
+            // The sender lives in the core, which this handle holds.
+            std::future::pending::<()>().await;
+        }
+        ClusterError::NameInUse { name: self.core.identity.id.clone() }
+    }
+
     /// Waits until peers have everything (at most 5 s), says goodbye, writes the disk, stops.
     pub async fn leave(&self) {
         self.set_leaving();
@@ -298,6 +317,7 @@ fn build(
         status_changed: watch::Sender::new(0),
         claims: Arc::new(claims),
         counts: Counts::default(),
+        net: Net::new(),
         stop,
     }
 }
@@ -324,17 +344,125 @@ impl Core {
         start.await.map_err(|_| ended())?
     }
 
+    /// Claims on the crate's own runtime, whose timers are real whatever the caller's are.
     async fn claim(self: &Arc<Self>, request: ClaimRequest) -> Claim {
-        let score = owner::score(self.node, &request.group_key);
-        let number = self.claims.begin(&request, score, self.node);
-        let grant =
-            Grant { claims: Arc::clone(&self.claims), key: request.key, number, ended: false };
-        Claim::Granted(grant)
+        let core = Arc::clone(self);
+        match self.net.runtime.get() {
+            Some(runtime) if !self.options.claim_wait.is_zero() => {
+                let (key, began) = (request.key.clone(), self.begin_claim(&request));
+                let asked = runtime.spawn(async move { core.ask(request).await });
+                // Without an answer nobody objects.
+                self.judge(&key, began, asked.await.unwrap_or_default())
+            }
+            _ => Claim::Granted(self.begin_claim(&request)),
+        }
     }
 
-    fn tell_release(&self, _ended: crate::claim::Ended) {}
+    fn begin_claim(&self, request: &ClaimRequest) -> Grant {
+        let score = owner::score(self.node, &request.group_key);
+        let number = self.claims.begin(request, score, self.node);
+        let claims = Arc::clone(&self.claims);
+        Grant { claims, key: request.key.clone(), number, ended: false }
+    }
 
-    async fn say_goodbye(&self) {}
+    /// Asks every peer whose control lane is open; answers what came back in time.
+    async fn ask(&self, request: ClaimRequest) -> Vec<(String, ClaimAnswer)> {
+        let begun = mono::now();
+        let id = self.net.next_claim.fetch_add(1, Ordering::Relaxed);
+        let (tx, mut rx) = mpsc::channel(64);
+        lock(&self.net.answers).insert(id, tx);
+        let question = Message::Claim(message::Claim {
+            id,
+            kind: request.kind,
+            key: request.key,
+            score: owner::score(self.node, &request.group_key),
+            known: request.known.map(|stamp| KeyStamp::new(Bytes::new(), stamp)),
+            node: self.node,
+        });
+        let asked = self.net.tell_all(&question);
+        let mut answers = Vec::new();
+        let all = async {
+            while answers.len() < asked
+                && let Some(answer) = rx.recv().await
+            {
+                answers.push(answer);
+            }
+        };
+        // Who does not answer in time does not object.
+        let _ = tokio::time::timeout(self.options.claim_wait, all).await;
+        lock(&self.net.answers).remove(&id);
+        Counts::add_time(&self.counts.claim_micros, mono::now().saturating_sub(begun));
+        answers
+    }
+
+    fn judge(&self, key: &Bytes, grant: Grant, answers: Vec<(String, ClaimAnswer)>) -> Claim {
+        let mut busy = None;
+        let mut done = false;
+        for (by, answer) in answers {
+            if let Some(Ok((records, _))) = answer.done.map(record::decode) {
+                self.receive(records);
+                done = true;
+            } else if answer.busy {
+                busy = Some(by);
+            }
+        }
+        if done {
+            Counts::add(&self.counts.claims_done, 1);
+            return Claim::Done;
+        }
+        if busy.is_none() && self.claims.holds(key, grant.number) {
+            Counts::add(&self.counts.claims_granted, 1);
+            return Claim::Granted(grant);
+        }
+        Counts::add(&self.counts.claims_busy, 1);
+        // Watched from before the own claim is given up: that release does not count.
+        drop(grant);
+        Claim::Busy(self.claims.busy(busy.unwrap_or_default()))
+    }
+
+    /// Tells all peers that a claim of ours ended.
+    fn tell_release(&self, ended: Ended) {
+        let record = (ended.how == Release::Ok)
+            .then(|| self.state.read(ended.kind, &ended.key))
+            .flatten()
+            .and_then(|record| record::encode(&[record]).into_iter().next());
+        self.net.tell_all(&Message::Release(message::Release {
+            kind: ended.kind,
+            key: ended.key,
+            failed: ended.how == Release::Failed,
+            record,
+        }));
+    }
+
+    /// Waits until peers have everything, then says goodbye to all whose lane is open.
+    async fn say_goodbye(self: &Arc<Self>) {
+        let Some(runtime) = self.net.runtime.get() else { return };
+        let core = Arc::clone(self);
+        let goodbye = runtime.spawn(async move {
+            let now = mono::now;
+            let until = now() + GOODBYE_WAIT;
+            let lags = || {
+                core.links().iter().any(|link| {
+                    link.answers(now(), GOODBYE_WAIT) && !link.facts(now()).lag.is_zero()
+                })
+            };
+            while lags() && now() < until {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+            core.net.closing.cancel();
+            let leave = message::Leave { reason: "stopping".into() };
+            let told = core.net.tell_all(&Message::Leave(leave));
+            let acked = async {
+                for _ in 0..told {
+                    core.net.leave_acks.notified().await;
+                }
+            };
+            // Who does not answer finds out by itself.
+            let _ = tokio::time::timeout(LEAVE_WAIT, acked).await;
+        });
+        // Cancelled only when the runtime ends, and then nothing is left to say.
+        let _ = goodbye.await;
+    }
 
     fn facts(&self) -> ClusterFacts {
         let now = mono::now();

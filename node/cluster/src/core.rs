@@ -11,6 +11,7 @@ use tracing::{info, warn};
 
 use crate::claim::Claims;
 use crate::member::{Change, Members, Status};
+use crate::mesh::Net;
 use crate::metrics::Counts;
 use crate::mono;
 use crate::options::Options;
@@ -19,6 +20,7 @@ use crate::ready::Ready;
 use crate::record::{self, Record};
 use crate::state::{State, Writer};
 use crate::store::{Identity, Notice, Stage, Store};
+use crate::sync::Replica;
 use crate::view::{MemberState, View};
 use crate::wait::{Deadlines, Need, Outcome, Wait};
 
@@ -42,7 +44,22 @@ pub(crate) struct Core {
     pub(crate) status_changed: watch::Sender<u64>,
     pub(crate) claims: Arc<Claims>,
     pub(crate) counts: Counts,
+    pub(crate) net: Net,
     pub(crate) stop: CancellationToken,
+}
+
+impl Replica for Core {
+    fn state(&self) -> &State {
+        &self.state
+    }
+
+    fn now_ms(&self) -> i64 {
+        self.clock.now().as_millisecond()
+    }
+
+    fn receive(&self, records: Vec<Record>) -> usize {
+        self.receive_then(records, None)
+    }
 }
 
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -50,11 +67,6 @@ pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Core {
-    /// Wall time in milliseconds.
-    pub(crate) fn now_ms(&self) -> i64 {
-        self.clock.now().as_millisecond()
-    }
-
     /// The links towards all peers that were ever connected.
     pub(crate) fn links(&self) -> Vec<Arc<Link>> {
         lock(&self.links).values().cloned().collect()
@@ -107,15 +119,9 @@ impl Core {
         Some(outcome)
     }
 
-    /// Merges what a peer sent and stores what won. `written` is told when it is safe from the end of this process.
-    pub(crate) fn receive(&self, records: Vec<Record>, written: Option<Notice>) -> usize {
+    /// Merges what a peer sent and stores what won. `written` is told, in the order of the calls, when it is safe from the end of this process.
+    pub(crate) fn receive_then(&self, records: Vec<Record>, written: Option<Notice>) -> usize {
         let won = self.state.merge_all(records, self.now_ms());
-        if won.is_empty() {
-            if let Some(notice) = written {
-                (notice.call)(true);
-            }
-            return 0;
-        }
         self.store.append(&record::encode(&won), written);
         won.len()
     }
@@ -143,6 +149,7 @@ impl Core {
     fn member_changed(&self, change: &Change) {
         self.link(&change.id).set_live(change.to == MemberState::Live);
         self.counts.member_changed(change);
+        self.net.rounds.member_changed(change);
         let peer = change.id.as_str();
         match (change.from, change.to) {
             (None, MemberState::Live) => info!(peer, "peer joined"),

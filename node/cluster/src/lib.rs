@@ -4,13 +4,15 @@
 //! nodes that hold the same records hold the same state. [`Cluster`] decides every merge, keeps records on disk and spreads them; whoever
 //! understands a kind supplies the [`Table`] that holds it.
 
-#![expect(dead_code, reason = "the network side is landed next")]
-
+mod address;
+mod bridge;
 mod claim;
 mod cluster;
 mod core;
+mod gossip;
 mod hlc;
 mod member;
+mod mesh;
 mod metrics;
 mod mono;
 mod options;
@@ -20,6 +22,10 @@ mod ready;
 mod record;
 mod state;
 mod store;
+mod sync;
+#[cfg(test)]
+mod tests;
+mod tls;
 mod view;
 mod wait;
 

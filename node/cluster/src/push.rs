@@ -20,8 +20,10 @@ const QUEUE_BATCHES: usize = 200_000;
 pub(crate) struct Link {
     pub(crate) id: String,
     live: AtomicBool,
-    /// Woken when something is to be sent or synced.
+    /// Woken when something is to be sent.
     pub(crate) wake: Notify,
+    /// Woken when a digest sync is owed.
+    pub(crate) sync_wake: Notify,
     inner: Mutex<Inner>,
 }
 
@@ -55,6 +57,7 @@ impl Link {
             id: id.to_owned(),
             live: AtomicBool::new(false),
             wake: Notify::new(),
+            sync_wake: Notify::new(),
             inner: Mutex::default(),
         }
     }
@@ -116,6 +119,7 @@ impl Link {
             inner.pruned += inner.queue.len() as u64;
             inner.forget();
             inner.behind = true;
+            self.sync_wake.notify_one();
         }
         drop(inner);
         self.wake.notify_one();
@@ -167,7 +171,7 @@ impl Link {
     /// Asks for a digest sync.
     pub(crate) fn set_behind(&self) {
         self.lock().behind = true;
-        self.wake.notify_one();
+        self.sync_wake.notify_one();
     }
 
     pub(crate) fn facts(&self, now: Duration) -> LinkFacts {

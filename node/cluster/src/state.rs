@@ -129,11 +129,6 @@ impl State {
         }
     }
 
-    /// Stamp of the record under `key`.
-    pub(crate) fn stamp(&self, kind: Kind, key: &[u8]) -> Option<Stamp> {
-        self.table(kind)?.stamp(key).map(|(stamp, _)| stamp)
-    }
-
     /// The whole record under `key`.
     pub(crate) fn read(&self, kind: Kind, key: &[u8]) -> Option<Record> {
         self.table(kind)?.read(key)
@@ -475,7 +470,7 @@ mod tests {
         let (newer, _) = state.write(10, |writer| writer.put(draft("a", 0, 500)));
         let (_, put) = state.write(10, |writer| writer.put_at(draft("a", 0, 500), moment));
         assert!(put.is_empty());
-        assert_eq!(state.stamp(kind::ALERT, b"a"), Some(newer));
+        assert_eq!(state.read(kind::ALERT, b"a").map(|record| record.stamp), Some(newer));
     }
 
     #[test]

@@ -14,7 +14,7 @@ use bytes::Bytes;
 
 use crate::record::Record;
 
-pub(crate) use dir::{Identity, Lock};
+pub(crate) use dir::{Identity, Lock, replace};
 pub(crate) use log::Log;
 
 /// When a notice is given.

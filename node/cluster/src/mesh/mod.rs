@@ -1,0 +1,182 @@
+//! Connections between nodes: two lanes in each direction, each dialled by who sends on it. Knows nothing of records' meaning.
+
+mod accept;
+mod control;
+mod data;
+mod dial;
+pub(crate) mod frame;
+pub(crate) mod message;
+mod stream;
+
+use std::collections::{HashMap, HashSet};
+use std::net::SocketAddr;
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::Duration;
+
+use tokio::sync::{Notify, mpsc, watch};
+use tokio_util::sync::CancellationToken;
+
+use crate::bridge::Bridge;
+use crate::core::lock;
+use crate::member::Change;
+use crate::mono;
+use crate::tls::Tls;
+use crate::view::MemberState;
+use message::{ClaimAnswer, Message};
+
+pub(crate) use accept::accept;
+pub(crate) use dial::ensure;
+
+/// What the connections of one node share.
+pub(crate) struct Net {
+    /// Open control lanes that we dialled, by node id, with their numbers.
+    pub(crate) controls: Mutex<HashMap<String, (u64, mpsc::Sender<Message>)>>,
+    /// Every address that is dialled, and what makes its next try come at once.
+    dialers: Mutex<HashMap<SocketAddr, Arc<Notify>>>,
+    /// Addresses that turned out to be our own.
+    own: Mutex<HashSet<SocketAddr>>,
+    /// Addresses that were tried at least once.
+    attempted: Mutex<HashSet<SocketAddr>>,
+    /// Names whose addresses are never given up.
+    pub(crate) configured: Mutex<HashSet<SocketAddr>>,
+    pub(crate) rounds: Rounds,
+    /// Who waits for the answers to a claim.
+    pub(crate) answers: Mutex<HashMap<u64, mpsc::Sender<(String, ClaimAnswer)>>>,
+    pub(crate) next_claim: AtomicU64,
+    /// Ends listening and dialling: this node is about to say goodbye.
+    pub(crate) closing: CancellationToken,
+    pub(crate) leave_acks: Notify,
+    pub(crate) bridge: OnceLock<Arc<Bridge>>,
+    pub(crate) tls: OnceLock<Tls>,
+    pub(crate) runtime: OnceLock<tokio::runtime::Handle>,
+    /// Since when another life of our own name refuses us.
+    pub(crate) name_in_use: Mutex<Option<Duration>>,
+    pub(crate) fatal: watch::Sender<bool>,
+    said: Mutex<HashMap<&'static str, Duration>>,
+}
+
+impl Net {
+    pub(crate) fn new() -> Self {
+        Self {
+            controls: Mutex::default(),
+            dialers: Mutex::default(),
+            own: Mutex::default(),
+            attempted: Mutex::default(),
+            configured: Mutex::default(),
+            rounds: Rounds::default(),
+            answers: Mutex::default(),
+            next_claim: AtomicU64::new(1),
+            closing: CancellationToken::new(),
+            leave_acks: Notify::new(),
+            bridge: OnceLock::new(),
+            tls: OnceLock::new(),
+            runtime: OnceLock::new(),
+            name_in_use: Mutex::default(),
+            fatal: watch::Sender::new(false),
+            said: Mutex::default(),
+        }
+    }
+
+    /// Sends to every peer whose control lane is open; a lane that is full misses it.
+    pub(crate) fn tell_all(&self, message: &Message) -> usize {
+        let controls = lock(&self.controls);
+        let told = controls.values().filter(|(_, tx)| tx.try_send(message.clone()).is_ok());
+        told.count()
+    }
+
+    pub(crate) fn is_attempted(&self, address: SocketAddr) -> bool {
+        lock(&self.attempted).contains(&address)
+    }
+
+    pub(crate) fn is_own(&self, address: SocketAddr) -> bool {
+        lock(&self.own).contains(&address)
+    }
+
+    /// Whether something of this sort may be logged: once a minute.
+    fn may_say(&self, what: &'static str) -> bool {
+        let now = mono::now();
+        let mut said = lock(&self.said);
+        let due =
+            said.get(what).is_none_or(|at| Duration::from_secs(60) <= now.saturating_sub(*at));
+        if due {
+            said.insert(what, now);
+        }
+        due
+    }
+}
+
+/// Which peers' state this node is known to have.
+#[derive(Default)]
+pub(crate) struct Rounds {
+    marks: Mutex<HashMap<String, Mark>>,
+    /// Rises with each finished round and each change that makes one owed.
+    pub(crate) changed: watch::Sender<u64>,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Mark {
+    /// When the peer's push lane to us was opened.
+    pushing_since: Option<Duration>,
+    /// Begin of the latest finished round with it, whoever began it.
+    begun: Option<Duration>,
+    /// A round begun after this is owed before anything is told.
+    owed_since: Option<Duration>,
+}
+
+impl Rounds {
+    fn mark(&self, id: &str, f: impl FnOnce(&mut Mark)) {
+        f(lock(&self.marks).entry(id.to_owned()).or_default());
+        self.changed.send_modify(|count| *count += 1);
+    }
+
+    pub(crate) fn pushing(&self, id: &str) {
+        self.mark(id, |mark| mark.pushing_since = Some(mono::now()));
+    }
+
+    pub(crate) fn push_ended(&self, id: &str) {
+        self.mark(id, |mark| mark.pushing_since = None);
+    }
+
+    pub(crate) fn finished(&self, id: &str, begun: Duration) {
+        self.mark(id, |mark| mark.begun = mark.begun.max(Some(begun)));
+    }
+
+    pub(crate) fn owe(&self, id: &str) {
+        self.mark(id, |mark| mark.owed_since = Some(mono::now()));
+    }
+
+    pub(crate) fn member_changed(&self, change: &Change) {
+        match (change.from, change.to) {
+            (Some(MemberState::Left), MemberState::Live) => {}
+            (_, MemberState::Live) => self.owe(&change.id),
+            _ => self.mark(&change.id, |mark| mark.owed_since = None),
+        }
+    }
+
+    /// Whether a round since `at` is finished.
+    pub(crate) fn finished_since(&self, id: &str, at: Duration) -> bool {
+        lock(&self.marks).get(id).is_some_and(|mark| Some(at) <= mark.begun)
+    }
+
+    /// Whether this node has what the peer had, and hears what it writes since.
+    pub(crate) fn is_synced(&self, id: &str) -> bool {
+        lock(&self.marks)
+            .get(id)
+            .is_some_and(|mark| mark.pushing_since.is_some() && mark.pushing_since <= mark.begun)
+    }
+
+    /// Peers with which a round is owed.
+    pub(crate) fn owed(&self) -> Vec<String> {
+        let marks = lock(&self.marks);
+        let owed = marks
+            .iter()
+            .filter(|(_, mark)| mark.owed_since.is_some() && mark.begun < mark.owed_since);
+        owed.map(|(id, _)| id.clone()).collect()
+    }
+
+    /// What is owed is given up: its bound is over.
+    pub(crate) fn forgive(&self) {
+        lock(&self.marks).values_mut().for_each(|mark| mark.owed_since = None);
+    }
+}
