@@ -2,6 +2,8 @@
 //!
 //! Needs `amtool` 0.25 (Debian: package `prometheus-alertmanager`); without it the test fails.
 
+#[path = "amtool/by_hand.rs"]
+mod by_hand;
 #[path = "amtool/corpus.rs"]
 mod corpus;
 #[path = "amtool/differences.rs"]
@@ -52,7 +54,8 @@ fn file_name(at: usize) -> String {
 #[test]
 fn verdicts_are_those_of_amtool() {
     let directory = tempfile::tempdir().unwrap();
-    let cases = corpus::all();
+    let mut cases = corpus::all();
+    cases.extend(by_hand::all());
     assert!(cases.len() > 600, "{} cases", cases.len());
     for (at, case) in cases.iter().enumerate() {
         std::fs::write(directory.path().join(file_name(at)), &case.text).unwrap();

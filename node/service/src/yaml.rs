@@ -111,7 +111,7 @@ impl Document {
 pub fn parse(text: &str, file: &str) -> Result<Document, Mistakes> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let report = Report::new(file, text);
-    let built = Builder::new(&report).build(text);
+    let built = build(&report, text);
     // A bomb must not reach the other reader.
     if let Err(stop @ (Stop::Deep(_) | Stop::Bomb(_))) = built {
         return Err(stop.mistake(&report).into());
@@ -122,6 +122,39 @@ pub fn parse(text: &str, file: &str) -> Result<Document, Mistakes> {
         Ok((root, duplicates)) if duplicates.is_empty() => Ok(Document { report, root }),
         Ok((_, duplicates)) => Err(Mistakes::new(duplicates)),
     }
+}
+
+/// Builds the tree. A tab that libyaml takes for a blank, and the parser here does not, becomes one.
+fn build(report: &Report, text: &str) -> Result<(Option<Node>, Vec<Mistake>), Stop> {
+    /// Each repair reads the text again.
+    const REPAIRS_MAX: usize = 1_000;
+    let mut built = Builder::new(report).build(text);
+    let mut repaired = String::new();
+    for _ in 0..REPAIRS_MAX {
+        let Err(Stop::Scan(error)) = &built else { break };
+        if repaired.is_empty() {
+            text.clone_into(&mut repaired);
+        }
+        let Some(tab) = tab_at(&repaired, place_at(*error.marker())) else { break };
+        repaired.replace_range(tab..=tab, " ");
+        built = Builder::new(report).build(&repaired);
+    }
+    built
+}
+
+/// The offset of a tab at the place or just before it.
+fn tab_at(text: &str, place: Place) -> Option<usize> {
+    let mut lines = text.split_inclusive('\n');
+    let before: usize = lines.by_ref().take(place.line as usize - 1).map(str::len).sum();
+    let line = lines.next()?;
+    let column = place.column as usize - 1;
+    let offsets = [Some(column), column.checked_sub(1)];
+    offsets.into_iter().flatten().find_map(|column| {
+        line.char_indices()
+            .nth(column)
+            .filter(|(_, letter)| *letter == '\t')
+            .map(|(at, _)| before + at)
+    })
 }
 
 /// What libyaml says about the first document.

@@ -4,7 +4,7 @@ use url::Url;
 
 use crate::config::block::{Block, Form};
 use crate::config::global::Global;
-use crate::config::http::{HttpConfig, Source, of_receiver};
+use crate::config::http::{HttpConfig, Source, check_template, of_receiver};
 
 /// What an Opsgenie integration needs to know.
 #[derive(Clone, Debug)]
@@ -77,7 +77,11 @@ fn responder(block: &mut Block<'_>) -> Responder {
         block.section().mistake("a responder needs one of id, name & username");
     }
     let lower = kind.to_lowercase();
-    if !lower.contains("{{") && !KINDS.contains(&lower.as_str()) {
+    if lower.contains("{{") {
+        if let Err(error) = check_template(&kind) {
+            block.mistake_at("type", format!("not a valid template: {error}"));
+        }
+    } else if !KINDS.contains(&lower.as_str()) {
         let message = format!("the type of a responder must be one of {}", KINDS.join(", "));
         block.mistake_at("type", message);
     }
