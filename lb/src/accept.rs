@@ -52,7 +52,7 @@ fn expire(worker: &Worker) {
     let topology = worker.lb.topology.load();
     let idle = topology.backends.iter().map(|b| b.options.pool_idle).max().unwrap_or_default();
     let idle_ms = u64::try_from(idle.as_millis()).unwrap_or(u64::MAX);
-    worker.pool().expire(worker.lb.clock.now_ms(), idle_ms);
+    worker.pool().expire(worker.lb.about_now_ms(), idle_ms);
 }
 
 async fn accept(

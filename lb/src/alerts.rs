@@ -10,6 +10,8 @@ use pingora_core::protocols::http::v1::server::HttpSession;
 use tokio::time::Instant;
 
 use crate::backend::Backend;
+use crate::config::AlertMode;
+use crate::fanout;
 use crate::proxy::{Body, Client, Exchange, Keep, Outcome, Plan, body_failure, connect_limit};
 use crate::rule::Failure;
 use crate::watch::Phase;
@@ -63,6 +65,9 @@ pub(crate) async fn post(
     let limit = backend.options.alerts.memory;
     let mut kept = Kept { all: &lb.kept_bytes, limit, bytes: 0 };
     match read(client, session, &mut kept).await {
+        Read::All(pieces) if goes_to_all(backend) => {
+            fanout::post(client, raw, backend, &pieces, x).await
+        }
         Read::All(pieces) => repeat(client, session, raw, backend, &pieces, x).await,
         Read::Some(pieces) => {
             drop(kept);
@@ -72,6 +77,15 @@ pub(crate) async fn post(
             backend.counters.shard(client.worker.id).client_aborts.add(1);
             client.fail(x, raw, false, failure).await
         }
+    }
+}
+
+/// Whether every server gets the post: asked for, or because the nodes do not share what they get.
+fn goes_to_all(backend: &Backend) -> bool {
+    match backend.options.alerts.mode {
+        AlertMode::Balance => false,
+        AlertMode::Fanout => true,
+        AlertMode::Auto => !backend.is_one_cluster(),
     }
 }
 

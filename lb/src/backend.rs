@@ -72,6 +72,7 @@ pub(crate) struct Server {
     usable: AtomicBool,
     not_ready: AtomicBool,
     live: AtomicU32,
+    whole: AtomicBool,
     active: AtomicU32,
     most_active: AtomicU32,
     /// Asks for a check at once.
@@ -166,6 +167,7 @@ impl Server {
             usable: AtomicBool::new(false),
             not_ready: AtomicBool::new(false),
             live: AtomicU32::new(0),
+            whole: AtomicBool::new(false),
             active: AtomicU32::new(0),
             most_active: AtomicU32::new(0),
             kick: tokio::sync::Notify::new(),
@@ -252,6 +254,7 @@ impl Server {
         }
         self.not_ready.store(state.cluster.is_some_and(|c| !c.ready), Relaxed);
         self.live.store(state.cluster.map_or(0, |c| c.live), Relaxed);
+        self.whole.store(state.cluster.is_some_and(|c| c.live == c.known), Relaxed);
     }
 
     /// Whether a check is due at all, and when it may run the next.
@@ -581,7 +584,7 @@ impl Backend {
         let mut any = false;
         let whole = self.usable().all(|s| {
             any = true;
-            s.lock().cluster.is_some_and(|c| c.live == c.known)
+            s.whole.load(Relaxed)
         });
         any && whole
     }

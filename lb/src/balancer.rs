@@ -110,6 +110,8 @@ pub(crate) struct Balancer {
     pub topology: ArcSwap<Topology>,
     /// Time since the start.
     pub clock: Uptime,
+    /// Milliseconds of uptime at the last tick, for what need not be exact.
+    pub tick_ms: AtomicU64,
     /// Wall time of the start.
     pub started: jiff::Timestamp,
     /// Worker threads.
@@ -148,6 +150,7 @@ impl Balancer {
         Balancer {
             topology: ArcSwap::from_pointee(Topology::new(config, workers)),
             clock: Uptime(Instant::now()),
+            tick_ms: AtomicU64::new(0),
             started,
             workers,
             registers: (0..workers).map(|_| Arc::default()).collect(),
@@ -162,6 +165,11 @@ impl Balancer {
             next_id: AtomicU64::new(0),
             events: Mutex::default(),
         }
+    }
+
+    /// Milliseconds of uptime, at most a tick old.
+    pub(crate) fn about_now_ms(&self) -> u64 {
+        self.tick_ms.load(Relaxed)
     }
 
     /// Client connections now.

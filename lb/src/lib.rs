@@ -10,6 +10,7 @@ mod backend;
 mod balance;
 mod balancer;
 pub mod config;
+mod fanout;
 mod flags;
 mod head;
 mod health;
@@ -47,6 +48,9 @@ pub enum LbError {
         /// What the system said.
         source: std::io::Error,
     },
+    /// The configuration file is wrong.
+    #[error("{0}")]
+    Config(#[from] tocsin_service::mistake::Mistakes),
     /// A file or directory that was asked for cannot be used.
     #[error("cannot use {}: {}", .path.display(), .source)]
     File {
@@ -64,13 +68,24 @@ pub enum LbError {
 /// # Errors
 /// [`LbError`], each with one clear line: configuration, busy port, unusable path.
 pub fn run(flags: Flags) -> Result<(), LbError> {
-    let config = config::from_flags(Config::default(), &flags);
-    if config.backends.iter().all(|b| b.servers.is_empty()) {
-        return Err(LbError::NoServers);
+    let config = load(&flags)?;
+    if flags.config_check {
+        tracing::info!("configuration is valid");
+        return Ok(());
     }
     let listeners = Listeners::bind(&config, threads(&config))?;
     let stop = CancellationToken::new();
     run::serve(config, listeners, stop, true)
+}
+
+/// Reads the file, if one is named, and puts the flags over it.
+fn load(flags: &Flags) -> Result<Config, LbError> {
+    let file = flags.config_file.as_deref().map(config::load).transpose()?;
+    let config = config::from_flags(file.unwrap_or_default(), flags);
+    if config.backends.iter().all(|b| b.servers.is_empty()) {
+        return Err(LbError::NoServers);
+    }
+    Ok(config)
 }
 
 /// Serves on `listeners` until `stop` is cancelled, then drains; blocks the calling thread.

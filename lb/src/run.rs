@@ -3,6 +3,7 @@
 use std::io::Write;
 use std::net::ToSocketAddrs;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use tokio::runtime::Runtime;
@@ -135,6 +136,7 @@ async fn tick(lb: Arc<Balancer>) {
     for count in 0u64.. {
         ticks.tick().await;
         let now_ms = lb.clock.now_ms();
+        lb.tick_ms.store(now_ms, Relaxed);
         for register in &lb.registers {
             register.sweep(now_ms);
         }

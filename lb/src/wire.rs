@@ -279,6 +279,7 @@ impl Inner {
             }
         }
         let wrote = match &mut self.io {
+            Io::Tcp(io) if used == 1 => Pin::new(io).poll_write(cx, &slices[0]),
             Io::Tcp(io) => Pin::new(io).poll_write_vectored(cx, &slices[..used]),
             Io::Other(io) => Pin::new(io).poll_write_vectored(cx, &slices[..used]),
         };

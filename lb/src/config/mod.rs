@@ -1,11 +1,13 @@
 //! What the balancer was told to do, complete and checked. No option is left open here; the YAML shapes are elsewhere.
 
 mod flag;
+mod read;
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 pub use flag::{BadServer, ServerFlag, from_flags};
+pub use read::{load, parse};
 
 /// The whole configuration.
 #[derive(Clone, Debug, PartialEq)]
@@ -35,12 +37,6 @@ pub struct Global {
     pub daemon: bool,
     /// File for the process id.
     pub pid_file: Option<PathBuf>,
-    /// User to become after binding, when started as root.
-    pub user: String,
-    /// Group to become after binding, when started as root.
-    pub group: String,
-    /// Directory to be confined to after binding.
-    pub chroot: Option<PathBuf>,
     /// Longest drain on stop.
     pub hard_stop_after: Duration,
     /// Version told to tools that ask for HAProxy's.
@@ -89,10 +85,6 @@ pub struct Log {
     pub format: LogFormat,
     /// Least severity.
     pub level: LogLevel,
-    /// Program name in a syslog prefix.
-    pub tag: String,
-    /// Raise lines of streams that went wrong to `err`.
-    pub separate_errors: bool,
 }
 
 /// The admin socket.
@@ -325,6 +317,41 @@ pub enum InitialHealth {
     Down,
 }
 
+/// Health learnt from traffic.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Observe {
+    /// What counts.
+    pub mode: ObserveMode,
+    /// Errors in a row that count as one finding.
+    pub error_limit: u32,
+    /// What a finding does.
+    pub on_error: OnError,
+}
+
+/// What of the traffic counts as an error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ObserveMode {
+    /// Nothing.
+    None,
+    /// Connections that fail.
+    Layer4,
+    /// Also answers that are none, late, or say that the server is broken.
+    Layer7,
+}
+
+/// What too many errors in a row do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnError {
+    /// Check at once.
+    FastInter,
+    /// Count as one failed check.
+    FailCheck,
+    /// One more failure brings it down.
+    SuddenDeath,
+    /// Down now.
+    MarkDown,
+}
+
 /// A pool of servers.
 #[derive(Clone, Debug, PartialEq)]
 pub struct BackendOptions {
@@ -346,6 +373,8 @@ pub struct BackendOptions {
     pub alerts: AlertOptions,
     /// Health checks.
     pub check: CheckOptions,
+    /// What is learnt from traffic.
+    pub observe: Observe,
     /// Deadlines.
     pub timeouts: Timeouts,
     /// Idle connections a thread keeps.
@@ -369,8 +398,6 @@ pub struct ServerOptions {
     pub weight: u32,
     /// Streams at once, 0 for no limit.
     pub maxconn: u32,
-    /// Requests that may wait for it, 0 for no limit.
-    pub maxqueue: u32,
     /// Used only where no other is up.
     pub backup: bool,
     /// Ramp after it came up.
@@ -388,8 +415,6 @@ pub enum AdminMode {
     Off,
     /// Whoever has the token.
     Token,
-    /// Whoever has a password.
-    Basic,
     /// Everybody, as HAProxy's `stats admin if TRUE`.
     Any,
 }
@@ -420,13 +445,7 @@ impl Default for Config {
     fn default() -> Self {
         Config {
             global: Global::default(),
-            log: Log {
-                to: LogTo::Stdout,
-                format: LogFormat::Httplog,
-                level: LogLevel::Info,
-                tag: "tocsin-lb".to_owned(),
-                separate_errors: false,
-            },
+            log: Log { to: LogTo::Stdout, format: LogFormat::Httplog, level: LogLevel::Info },
             admin_socket: Some(AdminSocket::default()),
             frontends: vec![FrontendOptions::named("alertmanager_frontend")],
             backends: vec![BackendOptions::named("alertmanager_backend")],
@@ -442,9 +461,6 @@ impl Default for Global {
             threads: 0,
             daemon: false,
             pid_file: None,
-            user: String::new(),
-            group: String::new(),
-            chroot: None,
             hard_stop_after: Duration::from_secs(30),
             compat_version: "2.6.12".to_owned(),
         }
@@ -504,6 +520,11 @@ impl BackendOptions {
                 memory: 256 << 20,
             },
             check: CheckOptions::default(),
+            observe: Observe {
+                mode: ObserveMode::None,
+                error_limit: 10,
+                on_error: OnError::FailCheck,
+            },
             timeouts: Timeouts::default(),
             pool_size: 128,
             pool_idle: Duration::from_secs(8),
@@ -540,7 +561,6 @@ impl ServerOptions {
             address: address.to_owned(),
             weight: 1,
             maxconn: 0,
-            maxqueue: 0,
             backup: false,
             slow_start: Duration::ZERO,
             disabled: false,

@@ -172,7 +172,7 @@ fn server(backend: &Backend, server: &Server, legends: bool, now_ms: u64) -> Row
     towards(&mut row, &server.counters, &totals, now_ms);
     row.set("req_tot", "");
     let limit = |n: u32| if n == 0 { String::new() } else { n.to_string() };
-    row.set_all([("slim", limit(server.maxconn())), ("qlimit", limit(server.options.maxqueue))]);
+    row.set("slim", limit(server.maxconn()));
     let backup = u64::from(server.options.backup);
     row.set_all([
         ("qcur", 0),

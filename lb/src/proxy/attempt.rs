@@ -25,8 +25,6 @@ const GATHER: usize = 64 << 10;
 pub(crate) struct Upstream {
     /// Its bytes.
     pub wire: Wire,
-    /// Reads the answer.
-    pub session: ServerSide,
     /// Whether it was used before.
     pub reused: bool,
 }
@@ -76,7 +74,7 @@ impl Client {
         raw: &Bytes,
         backend: &Backend,
         visit: &Visit,
-        mut upstream: Upstream,
+        upstream: Upstream,
         plan: Plan<'_>,
         x: &mut Exchange,
     ) -> Outcome {
@@ -87,6 +85,7 @@ impl Client {
         let head = std::mem::take(&mut self.out);
         let mut out = std::mem::take(&mut self.back);
         let is_head = self.head.method(raw) == "HEAD";
+        let mut server = ServerSide::new(Box::new(upstream.wire.clone()));
         let (keep, body_follows, framing, uploaded, copied) = {
             let upload = Upload {
                 to: &upstream.wire,
@@ -105,9 +104,9 @@ impl Client {
                 Poll::Pending => None,
             };
             let header = {
-                let server = &mut upstream.session;
                 let is_11 = self.head.is_11;
-                let mut reading = pin!(read_header(server, &self.wire, &mut self.answer, is_11));
+                let to = &self.wire;
+                let mut reading = pin!(read_header(&mut server, to, &mut self.answer, is_11));
                 loop {
                     if let Some(Err(Broken::Body(failure))) = uploaded {
                         return Outcome::Failed(failure);
@@ -157,7 +156,7 @@ impl Client {
                 server: backend.options.timeouts.server,
                 chunked: framing == Framing::Chunked,
             };
-            let mut copying = pin!(copy.run(&mut upstream.session, &mut out, body_follows));
+            let mut copying = pin!(copy.run(&mut server, &mut out, body_follows));
             let copied = loop {
                 if uploaded.is_some() {
                     break copying.as_mut().await;
@@ -176,8 +175,8 @@ impl Client {
             return Outcome::Done(Keep::Close);
         }
         let whole = uploaded && body_follows != is_head && framing != Framing::UntilClose;
-        if whole && self.answer.keep_alive && backend.options.keep_alive {
-            self.give_back(backend, visit, upstream).await;
+        if whole && self.answer.keep_alive {
+            self.worker.give_back(backend, visit.server(), upstream.wire, server).await;
         }
         Outcome::Done(match (keep, uploaded) {
             (true, _) => Keep::Open,
@@ -207,17 +206,6 @@ impl Client {
         self.head.forward(raw, &to, &mut self.out);
     }
 
-    /// Puts a connection back into the pool, if its server keeps it open.
-    async fn give_back(&self, backend: &Backend, visit: &Visit, mut upstream: Upstream) {
-        upstream.session.respect_keepalive();
-        if upstream.session.reuse().await.is_none() {
-            return;
-        }
-        let now_ms = self.worker.lb.clock.now_ms();
-        let size = backend.options.pool_size;
-        self.worker.pool().put(visit.server(), upstream.wire, now_ms, size);
-    }
-
     /// Notes an answer that was cut midway.
     fn cut(&self, backend: &Backend, visit: &Visit, broken: &Broken, x: &mut Exchange) {
         let id = self.worker.id;
@@ -244,7 +232,7 @@ impl Client {
 }
 
 /// Why there is no header of an answer.
-fn header_failure(error: Option<&BError>, watch: &Watch, some_bytes: bool) -> Failure {
+pub(crate) fn header_failure(error: Option<&BError>, watch: &Watch, some_bytes: bool) -> Failure {
     match (error, watch.fired()) {
         (_, Some(Fired::Killed | Fired::ServerDown)) => Failure::Killed,
         (_, Some(_)) => Failure::Timeout,

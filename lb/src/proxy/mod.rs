@@ -28,7 +28,7 @@ use crate::wire::Wire;
 use crate::{alerts, rule};
 
 pub(crate) use answer::reason;
-pub(crate) use attempt::{Body, Outcome, Plan, body_failure};
+pub(crate) use attempt::{Body, Outcome, Plan, body_failure, header_failure};
 pub(crate) use stream::connect_limit;
 
 /// How long a client whose request was refused midway may go on sending.
@@ -163,7 +163,7 @@ impl Visit {
 
 impl Drop for Visit {
     fn drop(&mut self) {
-        let now_ms = self.worker.lb.clock.now_ms();
+        let now_ms = self.worker.lb.about_now_ms();
         self.slot.server.counters.end(self.worker.id, now_ms);
     }
 }
@@ -177,7 +177,7 @@ struct Counted {
 impl Drop for Counted {
     fn drop(&mut self) {
         let lb = &self.worker.lb;
-        self.frontend.counters.end(self.worker.id, lb.clock.now_ms());
+        self.frontend.counters.end(self.worker.id, lb.about_now_ms());
         lb.loads[self.worker.id].fetch_sub(1, Relaxed);
         lb.freed.notify_waiters();
     }
@@ -221,7 +221,7 @@ impl Client {
         about.id = lb.next_id.fetch_add(1, Relaxed);
         about.client = format!("{}:{}", self.ip, self.port);
         about.frontend.clone_from(&self.frontend.options.name);
-        about.since_ms = lb.clock.now_ms();
+        about.since_ms = lb.about_now_ms();
     }
 
     async fn run(mut self) {
@@ -229,7 +229,8 @@ impl Client {
         let mut prefix = None;
         let mut served = 0u32;
         loop {
-            let Some((mut session, first_byte)) = self.request(stream, prefix, served).await else {
+            let mut session = HttpSession::new(stream);
+            let Some(first_byte) = self.request(&mut session, prefix, served).await else {
                 return;
             };
             served = served.saturating_add(1);
@@ -251,10 +252,10 @@ impl Client {
     /// Reads the next request's header, or answers what cannot be read and ends.
     async fn request(
         &mut self,
-        stream: Stream,
+        session: &mut HttpSession,
         mut prefix: Option<BytesMut>,
         served: u32,
-    ) -> Option<(HttpSession, Instant)> {
+    ) -> Option<Instant> {
         let timeouts = self.frontend.options.timeouts;
         let limit = self.frontend.options.limits.header_bytes;
         match served {
@@ -265,7 +266,6 @@ impl Client {
             return None;
         }
         let accepted = Instant::now();
-        let mut session = HttpSession::new(stream);
         session.set_read_timeout(None);
         session.set_pipelining_enabled(true);
         self.wire.begin_head(limit, timeouts.http_request, prefix.as_mut());
@@ -275,8 +275,7 @@ impl Client {
         let read = session.read_request().await;
         let illegal = self.wire.head_illegal();
         if let (Ok(Some(_)), false) = (&read, illegal) {
-            let first_byte = self.wire.end_head().unwrap_or(accepted);
-            return Some((session, first_byte));
+            return Some(self.wire.end_head().unwrap_or(accepted));
         }
         let parsed = |e: pingora_core::BError| e.etype() == &pingora_core::InvalidHTTPHeader;
         let malformed = illegal || read.is_err_and(parsed);
@@ -365,7 +364,7 @@ impl Client {
         } else {
             self.stream(session, raw, &backend, x, Vec::new()).await
         };
-        backend.counters.end(self.worker.id, self.worker.lb.clock.now_ms());
+        backend.counters.end(self.worker.id, self.worker.lb.about_now_ms());
         keep
     }
 

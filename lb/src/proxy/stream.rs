@@ -9,15 +9,67 @@ use pingora_core::protocols::http::v1::server::HttpSession;
 use tokio::time::Instant;
 
 use super::attempt::{Body, Outcome, Plan, Upstream};
-use super::{Client, Exchange, Keep, Visit, poll_once};
-use crate::backend::{Backend, Choice};
+use super::{Client, Exchange, Keep, Visit, Worker, poll_once};
+use crate::backend::{Backend, Choice, Server};
 use crate::balancer::us;
 use crate::rule::{self, Attempt, Failure};
-use crate::watch::{Fired, Phase};
-use crate::wire;
+use crate::watch::{Fired, Phase, Watch};
+use crate::wire::{self, Wire};
 
 /// Longest pause before the same server is tried again.
 const PAUSE: Duration = Duration::from_secs(1);
+
+impl Worker {
+    /// Gets a connection to a server, pooled if `reuse` allows, and says how long that took.
+    pub(crate) async fn open(
+        &self,
+        backend: &Backend,
+        server: &Arc<Server>,
+        watch: &Arc<Watch>,
+        reuse: bool,
+        limit: impl FnOnce() -> Duration,
+    ) -> Result<(Upstream, Duration), Failure> {
+        let shard = server.counters.shard(self.id);
+        let backend_shard = backend.counters.shard(self.id);
+        if reuse && backend.options.keep_alive {
+            let idle_ms = u64::try_from(backend.options.pool_idle.as_millis()).unwrap_or(u64::MAX);
+            let pooled = self.pool().take(server, self.lb.about_now_ms(), idle_ms);
+            if let Some(wire) = pooled {
+                wire.watched_by(watch);
+                wire.take_counts();
+                shard.reuses.add(1);
+                backend_shard.reuses.add(1);
+                return Ok((Upstream { wire, reused: true }, Duration::ZERO));
+            }
+        }
+        let address = server.target().address.ok_or(Failure::Refused)?;
+        watch.enter(Phase::Free, Duration::ZERO);
+        let began = Instant::now();
+        let connected = wire::connect(address, limit(), watch).await;
+        shard.connects.add(1);
+        backend_shard.connects.add(1);
+        let wire = connected.map_err(|error| match error.kind() {
+            std::io::ErrorKind::TimedOut => Failure::ConnectTimeout,
+            _ => Failure::Refused,
+        })?;
+        Ok((Upstream { wire, reused: false }, began.elapsed()))
+    }
+
+    /// Puts a connection back into the pool, if its server keeps it open.
+    pub(crate) async fn give_back(
+        &self,
+        backend: &Backend,
+        server: &Arc<Server>,
+        wire: Wire,
+        mut session: ServerSide,
+    ) {
+        session.respect_keepalive();
+        if backend.options.keep_alive && session.reuse().await.is_some() {
+            let size = backend.options.pool_size;
+            self.pool().put(server, wire, self.lb.about_now_ms(), size);
+        }
+    }
+}
 
 impl Client {
     /// Serves a request by streaming it; `first` are pieces of its body that were read already.
@@ -85,7 +137,7 @@ impl Client {
         x: &mut Exchange,
     ) -> Result<(Visit, bool), (u16, [u8; 2])> {
         let worker = self.worker.clone();
-        let choose = || match backend.choose(tried, worker.lb.clock.now_ms()) {
+        let choose = || match backend.choose(tried, worker.lb.about_now_ms()) {
             Choice::Server(slot, others) => Some(Ok((Visit::begin(slot, &worker), others))),
             Choice::Nobody => Some(Err((503, *b"SC"))),
             Choice::Full => None,
@@ -132,34 +184,10 @@ impl Client {
         x: &mut Exchange,
     ) -> Result<Upstream, Failure> {
         let server = visit.server();
-        let shard = server.counters.shard(self.worker.id);
-        let backend_shard = backend.counters.shard(self.worker.id);
-        if reuse && backend.options.keep_alive {
-            let idle_ms = u64::try_from(backend.options.pool_idle.as_millis()).unwrap_or(u64::MAX);
-            let now_ms = self.worker.lb.clock.now_ms();
-            if let Some(wire) = self.worker.pool().take(server, now_ms, idle_ms) {
-                wire.watched_by(&self.watch);
-                wire.take_counts();
-                shard.reuses.add(1);
-                backend_shard.reuses.add(1);
-                x.connect_us = Some(x.connect_us.unwrap_or(0));
-                let session = ServerSide::new(Box::new(wire.clone()));
-                return Ok(Upstream { wire, session, reused: true });
-            }
-        }
-        let address = server.target().address.ok_or(Failure::Refused)?;
-        self.watch.enter(Phase::Free, Duration::ZERO);
-        let began = Instant::now();
-        let connected = wire::connect(address, limit(), &self.watch).await;
-        shard.connects.add(1);
-        backend_shard.connects.add(1);
-        let wire = connected.map_err(|error| match error.kind() {
-            std::io::ErrorKind::TimedOut => Failure::ConnectTimeout,
-            _ => Failure::Refused,
-        })?;
-        x.connect_us = Some(x.connect_us.unwrap_or(0) + us(began.elapsed()));
-        let session = ServerSide::new(Box::new(wire.clone()));
-        Ok(Upstream { wire, session, reused: false })
+        let (upstream, spent) =
+            self.worker.open(backend, server, &self.watch, reuse, limit).await?;
+        x.connect_us = Some(x.connect_us.unwrap_or(0) + us(spent));
+        Ok(upstream)
     }
 
     /// Counts a failed attempt. Says how long to wait before the next, if there is to be one.

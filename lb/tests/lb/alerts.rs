@@ -3,6 +3,8 @@
 use std::sync::atomic::Ordering::SeqCst;
 use std::time::{Duration, Instant};
 
+use tocsin_lb::config::AlertMode;
+
 use crate::harness::*;
 
 fn body(bytes: usize) -> String {
@@ -137,4 +139,65 @@ fn without_memory_a_body_is_streamed_not_refused() {
     assert_eq!(fake.seen()[1].body.len(), 50_000);
     assert_eq!(lb.post("/api/v2/alerts", &body(200_000)).status, 413);
     assert_eq!(fake.seen().len(), 2);
+}
+
+#[test]
+fn foreign_nodes_all_get_every_post_and_the_best_answer_is_told() {
+    let fakes = [
+        Fake::new(|_| answer(500, "ill")),
+        Fake::new(|_| answer(202, "fine")),
+        Fake::new(|_| Act::Hang),
+        Fake::new(|_| Act::Close),
+    ];
+    let mut config = config(&fakes.each_ref().map(|f| f.address));
+    config.backends[0].alerts.mode = AlertMode::Fanout;
+    let lb = Lb::start(config);
+    let mut talk = lb.connect();
+    for n in 1..=2 {
+        let began = Instant::now();
+        let reply =
+            talk.ask("POST /api/v2/alerts HTTP/1.1\r\nHost: t\r\nContent-Length: 2\r\n\r\n[]");
+        assert_eq!((reply.status, reply.body.as_str()), (202, "fine"));
+        assert!((900..1900).contains(&began.elapsed().as_millis()), "{:?}", began.elapsed());
+        assert_eq!(fakes[1].seen()[n - 1].values("x-forwarded-for"), ["127.0.0.1"]);
+    }
+    assert_eq!(fakes.each_ref().map(|f| f.seen().len()), [2, 2, 2, 2]);
+    assert!(lb.log(2)[0].contains("alertmanager_backend/n2 "), "{:?}", lb.log(2));
+}
+
+#[test]
+fn without_success_a_400_is_told_before_a_failure() {
+    let fakes = [Fake::new(|_| answer(500, "ill")), Fake::new(|_| answer(400, "bad"))];
+    let mut config = config(&fakes.each_ref().map(|f| f.address));
+    config.backends[0].alerts.mode = AlertMode::Fanout;
+    let lb = Lb::start(config);
+    assert_eq!(lb.post("/api/v2/alerts", "[]").body, "bad");
+    let dead = [Fake::new(|_| Act::Close), Fake::new(|_| answer(500, "ill"))];
+    let mut config = crate::harness::config(&dead.each_ref().map(|f| f.address));
+    config.backends[0].alerts.mode = AlertMode::Fanout;
+    assert_eq!(Lb::start(config).post("/api/v2/alerts", "[]").status, 502);
+}
+
+#[test]
+fn nodes_of_one_whole_cluster_get_a_post_once() {
+    let fakes = [Fake::new(|_| ok("{}")), Fake::new(|_| ok("{}"))];
+    let mut config = config(&fakes.each_ref().map(|f| f.address));
+    config.backends[0].alerts.mode = AlertMode::Auto;
+    config.backends[0].check.interval = Duration::from_millis(200);
+    let tell = |text: &str| {
+        for fake in &fakes {
+            *fake.check_header.lock().unwrap() = format!("Tocsin-Cluster: {text}\r\n");
+        }
+    };
+    tell("live=2 known=2");
+    let lb = Lb::start(config);
+    let got = || fakes.each_ref().map(|f| f.seen().len()).iter().sum::<usize>();
+    let cost = |lb: &Lb| {
+        let before = got();
+        assert_eq!(lb.post("/api/v2/alerts", "[]").status, 200);
+        got() - before
+    };
+    eventually("one copy is enough", || (cost(&lb) == 1).then_some(()));
+    tell("live=1 known=2");
+    eventually("a split cluster gets it everywhere", || (cost(&lb) == 2).then_some(()));
 }

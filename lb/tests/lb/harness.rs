@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use tocsin_lb::config::{Config, LogTo, ServerOptions};
+use tocsin_lb::config::{AlertMode, Config, LogTo, ServerOptions};
 use tocsin_lb::{Listeners, serve};
 use tokio_util::sync::CancellationToken;
 
@@ -301,6 +301,7 @@ pub(crate) struct Lb {
 pub(crate) fn config(servers: &[SocketAddr]) -> Config {
     let mut config = Config::default();
     config.global.threads = 1;
+    config.backends[0].alerts.mode = AlertMode::Balance;
     config.backends[0].servers = (1..)
         .zip(servers)
         .map(|(n, address)| ServerOptions::new(&format!("n{n}"), &address.to_string()))
