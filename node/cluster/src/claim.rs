@@ -108,9 +108,14 @@ pub(crate) struct Ended {
     pub(crate) how: Release,
 }
 
+/// Failures that are remembered; beyond this the oldest keys go.
+const FAILURES_MAX: usize = 10_000;
+
 /// The claims of this node.
 pub(crate) struct Claims {
     open: Mutex<HashMap<Bytes, Open>>,
+    /// Nodes that released a key as failed and have not claimed it since, with the time of the last.
+    failures: Mutex<Failures>,
     next: AtomicU64,
     /// Rises at each release and death, wherever.
     changed: watch::Sender<u64>,
@@ -157,6 +162,7 @@ impl Claims {
     pub(crate) fn new(tell: Box<dyn Fn(Ended) + Send + Sync>) -> Self {
         Self {
             open: Mutex::default(),
+            failures: Mutex::default(),
             next: AtomicU64::new(1),
             changed: watch::Sender::new(0),
             tell,
@@ -184,6 +190,7 @@ impl Claims {
         {
             return Answer::Done(record);
         }
+        self.tries_again(&asked.key, asked.node);
         let mut open = self.lock();
         let Some(claim) = open.get(&asked.key) else { return Answer::Grant };
         let in_flight = claim.sent_at.is_some_and(|at| now.saturating_sub(at) < claim.hold);
@@ -225,6 +232,47 @@ impl Claims {
         self.changed.send_modify(|count| *count += 1);
     }
 
+    /// A peer released `key`.
+    pub(crate) fn released(&self, key: &Bytes, node: u64, failed: bool) {
+        if failed {
+            let mut failures = lock_failures(&self.failures);
+            if FAILURES_MAX <= failures.len()
+                && let Some(oldest) = failures.iter().min_by_key(|(_, (at, _))| *at)
+            {
+                let oldest = oldest.0.clone();
+                failures.remove(&oldest);
+            }
+            let (at, nodes) = failures.entry(key.clone()).or_default();
+            *at = mono::now();
+            nodes.retain(|of| *of != node);
+            nodes.push(node);
+        } else {
+            self.tries_again(key, node);
+        }
+        self.something_changed();
+    }
+
+    fn tries_again(&self, key: &Bytes, node: u64) {
+        let mut failures = lock_failures(&self.failures);
+        if let Some((_, nodes)) = failures.get_mut(key) {
+            nodes.retain(|of| *of != node);
+            if nodes.is_empty() {
+                failures.remove(key);
+            }
+        }
+    }
+
+    /// Whether all of `nodes` released `key` as failed and have not claimed it since.
+    pub(crate) fn all_failed(&self, key: &[u8], nodes: &[u64]) -> bool {
+        let failures = lock_failures(&self.failures);
+        let failed = failures.get(key).map_or(&[][..], |(_, nodes)| nodes);
+        nodes.iter().all(|node| failed.contains(node))
+    }
+
+    pub(crate) fn changes(&self) -> watch::Receiver<u64> {
+        self.changed.subscribe()
+    }
+
     pub(crate) fn busy(&self, by: String) -> Busy {
         Busy { by, changed: self.changed.subscribe() }
     }
@@ -233,6 +281,12 @@ impl Claims {
     pub(crate) fn in_flight(&self) -> usize {
         self.lock().values().filter(|claim| claim.sent_at.is_some()).count()
     }
+}
+
+type Failures = HashMap<Bytes, (Duration, Vec<u64>)>;
+
+fn lock_failures(failures: &Mutex<Failures>) -> MutexGuard<'_, Failures> {
+    failures.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
@@ -301,6 +355,18 @@ mod tests {
         let now = mono::now();
         assert_eq!(claims.answer(&knows, Some(record.clone()), now), Answer::Grant);
         assert_eq!(claims.answer(&asked(1), Some(record.clone()), now), Answer::Done(record));
+    }
+
+    #[test]
+    fn a_failure_stands_until_its_node_tries_again() {
+        let claims = claims();
+        let key = Bytes::from("key");
+        assert!(claims.all_failed(b"key", &[]));
+        claims.released(&key, 2, true);
+        assert!(claims.all_failed(b"key", &[2]));
+        assert!(!claims.all_failed(b"key", &[2, 3]));
+        claims.answer(&asked(1), None, mono::now());
+        assert!(!claims.all_failed(b"key", &[2]));
     }
 
     #[test]

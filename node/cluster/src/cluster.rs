@@ -161,6 +161,18 @@ impl Cluster {
         self.core.claim(request).await
     }
 
+    /// Whether all that rank before this node released `key` (a [`ClaimRequest::key`]) as failed and have not claimed it since: then it is this node's turn.
+    #[must_use]
+    pub fn all_better_failed(&self, key: &[u8], rank: &Rank) -> bool {
+        !rank.better.is_empty() && self.core.claims.all_failed(key, &rank.better)
+    }
+
+    /// Tells each release of a claim, here or elsewhere, and each end of a member.
+    #[must_use]
+    pub fn claims_changed(&self) -> watch::Receiver<u64> {
+        self.core.claims.changes()
+    }
+
     /// Whether this node may notify.
     #[must_use]
     pub fn ready(&self) -> watch::Receiver<Ready> {
@@ -415,7 +427,7 @@ impl Core {
             return Claim::Granted(grant);
         }
         Counts::add(&self.counts.claims_busy, 1);
-        // Watched from before the own claim is given up: that release does not count.
+        // The own claim is given up first: its release is not what is waited for.
         drop(grant);
         Claim::Busy(self.claims.busy(busy.unwrap_or_default()))
     }
@@ -492,6 +504,8 @@ impl Core {
         facts.records_malformed = self.state.counts.malformed.load(Ordering::Relaxed);
         facts.records_ahead = self.state.counts.ahead.load(Ordering::Relaxed);
         facts.records_expired = self.state.counts.expired.load(Ordering::Relaxed);
+        facts.rejects_by_code =
+            lock(&self.net.rejects).iter().map(|(code, n)| (*code, *n)).collect();
         facts.authenticated = !matches!(self.options.trust, Trust::Anyone);
         facts.health_score = peers.iter().filter(late).count() as u64;
         facts.messages_queued = links.values().map(|link| link.queued as u64).sum();

@@ -114,6 +114,8 @@ pub struct ClusterFacts {
     pub sync_repaired: u64,
     /// Handshakes refused, by either side.
     pub rejects: u64,
+    /// The same by code, in the order of the codes' names.
+    pub rejects_by_code: Vec<(&'static str, u64)>,
     /// Frames of a type this version does not know.
     pub unknown_frames: u64,
     /// Times the gossip task ended and was started again.

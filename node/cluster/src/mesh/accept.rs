@@ -13,9 +13,10 @@ use tracing::{debug, warn};
 use super::frame::{FRAME_MAX, FrameReader, HELLO_MAX};
 use super::message::{Hello, Message, PROTO_MAX, PROTO_MIN, Reject, RejectCode};
 use super::{control, data, dial, stream};
-use crate::core::Core;
+use crate::core::{Core, lock};
 use crate::member::{self, Line, Status};
 use crate::metrics::Counts;
+use crate::ready::Ready;
 use crate::record::key_hash;
 
 /// Handshakes that may be under way at once; more connections are closed.
@@ -128,6 +129,7 @@ fn objection(core: &Core, hello: &Hello, peer: &member::Hello) -> Option<(Reject
 
 fn reject(core: &Core, code: RejectCode, peer: &str) {
     Counts::add(&core.counts.rejects, 1);
+    *lock(&core.net.rejects).entry(code.label()).or_default() += 1;
     if code == RejectCode::NameInUse {
         Counts::add(&core.counts.name_conflicts, 1);
     }
@@ -156,6 +158,10 @@ impl Session {
         let session = async {
             if data {
                 core.net.rounds.pushing(&peer.id);
+                if !matches!(*core.ready.borrow(), Ready::Yes) {
+                    // The first sync must begin after this, or it might miss what was written meanwhile.
+                    core.link(&peer.id).set_behind();
+                }
                 data::hear(&core, opened.reader, &tx, &peer).await
             } else {
                 control::hear(&core, opened.reader, &tx, &peer).await

@@ -103,7 +103,7 @@ pub(crate) async fn hear(
                 let answer = answer(core, claim);
                 tx.send(Message::ClaimAnswer(answer)).await.map_err(closed)?;
             }
-            Message::Release(release) => released(core, release),
+            Message::Release(release) => released(core, release, peer),
             Message::Leave(_) => {
                 core.with_members(|members, _| members.left(&peer.id));
                 let ack = Message::LeaveAck(Leave::default());
@@ -153,9 +153,9 @@ fn answer(core: &Core, claim: Claim) -> ClaimAnswer {
     }
 }
 
-fn released(core: &Core, release: Release) {
+fn released(core: &Core, release: Release, peer: &member::Hello) {
     if let Some(Ok((records, _))) = release.record.map(record::decode) {
         core.receive(records);
     }
-    core.claims.something_changed();
+    core.claims.released(&release.key, record::key_hash(peer.id.as_bytes()), release.failed);
 }

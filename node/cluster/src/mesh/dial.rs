@@ -19,6 +19,7 @@ use crate::core::{Core, lock};
 use crate::member::{self, Line, Status};
 use crate::metrics::Counts;
 use crate::mono;
+use crate::view::MemberState;
 
 /// A connection must be there by then: the kernel's own back-off is not waited for.
 const CONNECT_TIME: Duration = Duration::from_millis(1_500);
@@ -70,7 +71,8 @@ pub(crate) fn ensure(core: &Arc<Core>, address: SocketAddr, kick: bool) {
 async fn dial(core: &Arc<Core>, address: SocketAddr, kick: &Notify) {
     let (mut failures, mut refusals) = (0, 0);
     let mut last_ok = mono::now();
-    let mut known = false;
+    // Who answered last.
+    let mut known = None::<String>;
     loop {
         let result = connect(core, address, false).await;
         lock(&core.net.attempted).insert(address);
@@ -87,10 +89,10 @@ async fn dial(core: &Arc<Core>, address: SocketAddr, kick: &Notify) {
                     // Another name of a node that is connected: looked at again later.
                     failures = REDIAL_MS.len();
                 } else {
-                    if known {
+                    if known.is_some() {
                         Counts::add(&core.counts.reconnections, 1);
                     }
-                    known = true;
+                    known = Some(opened.peer.id.clone());
                     let begun = mono::now();
                     hold(core, address, opened).await;
                     let brief = mono::now().saturating_sub(begun) < Duration::from_secs(1);
@@ -100,13 +102,13 @@ async fn dial(core: &Arc<Core>, address: SocketAddr, kick: &Notify) {
             }
             Err(error) => {
                 debug!(%address, error = %error, "cannot reach a peer");
-                if known {
+                if known.is_some() {
                     Counts::add(&core.counts.reconnections_failed, 1);
                 }
                 failures += 1;
                 refusals = if matches!(error, DialError::Refused) { refusals + 1 } else { 0 };
                 if refusals >= 2 {
-                    refused(core, address);
+                    refused(core, address, known.as_ref());
                 }
                 if let DialError::Rejected(reject) = error {
                     rejected(core, address, &reject);
@@ -118,7 +120,7 @@ async fn dial(core: &Arc<Core>, address: SocketAddr, kick: &Notify) {
         if !kept && core.options.reconnect_timeout < idle {
             return;
         }
-        let rest = pause(core, failures, known);
+        let rest = pause(core, failures, known.as_ref());
         tokio::select! {
             () = tokio::time::sleep(rest) => {}
             () = kick.notified() => failures = 0,
@@ -127,30 +129,32 @@ async fn dial(core: &Arc<Core>, address: SocketAddr, kick: &Notify) {
     }
 }
 
-/// How long to wait after so many failures: a member is tried every 2 s, who never answered at the reconnect interval.
-fn pause(core: &Core, failures: usize, known: bool) -> Duration {
+/// How long to wait after so many failures: a member is tried every 2 s, who left or never answered at the reconnect interval.
+fn pause(core: &Core, failures: usize, known: Option<&String>) -> Duration {
     let Some(step) = failures.checked_sub(1) else { return Duration::ZERO };
     let interval = core.options.reconnect_interval;
-    match REDIAL_MS.get(step) {
-        Some(ms) => Duration::from_millis(*ms).min(interval),
-        None if known => interval.min(Duration::from_secs(2)),
-        None => {
-            let mut random = [0; 1];
-            // Without randomness all dial at once, which is harmless.
-            let _ = getrandom::fill(&mut random);
-            interval.mul_f64(0.9 + 0.2 * f64::from(random[0]) / 255.0)
-        }
+    if let Some(ms) = REDIAL_MS.get(step) {
+        return Duration::from_millis(*ms).min(interval);
     }
+    let members = lock(&core.members);
+    let state = known.and_then(|id| members.peers.get(id)).map(|peer| peer.state);
+    if state.is_some_and(|state| state != MemberState::Left) {
+        return interval.min(Duration::from_secs(2));
+    }
+    let mut random = [0; 1];
+    // Without randomness all dial at once, which is harmless.
+    let _ = getrandom::fill(&mut random);
+    interval.mul_f64(0.9 + 0.2 * f64::from(random[0]) / 255.0)
 }
 
-/// The address refuses: whoever is known there is dead.
-fn refused(core: &Core, address: SocketAddr) {
+/// The address refuses: whoever was there, or says that it is there, is dead.
+fn refused(core: &Core, address: SocketAddr, known: Option<&String>) {
     let text = address.to_string();
     core.with_members(|members, _| {
         let there: Vec<String> = members
             .peers
             .iter()
-            .filter(|(_, peer)| peer.address == text)
+            .filter(|(id, peer)| peer.address == text || Some(*id) == known)
             .map(|(id, _)| id.clone())
             .collect();
         there.iter().for_each(|id| members.refused(id));
@@ -159,6 +163,7 @@ fn refused(core: &Core, address: SocketAddr) {
 
 fn rejected(core: &Core, address: SocketAddr, reject: &Reject) {
     Counts::add(&core.counts.rejects, 1);
+    *lock(&core.net.rejects).entry(reject.code().label()).or_default() += 1;
     if reject.code() != RejectCode::NameInUse {
         if core.net.may_say("rejected") {
             warn!(%address, reason = reject.text, "a peer refuses this node");

@@ -8,7 +8,7 @@ pub(crate) mod frame;
 pub(crate) mod message;
 mod stream;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::net::SocketAddr;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, OnceLock};
@@ -53,6 +53,8 @@ pub(crate) struct Net {
     /// Since when another life of our own name refuses us.
     pub(crate) name_in_use: Mutex<Option<Duration>>,
     pub(crate) fatal: watch::Sender<bool>,
+    /// Refused handshakes by code, both directions.
+    pub(crate) rejects: Mutex<BTreeMap<&'static str, u64>>,
     said: Mutex<HashMap<&'static str, Duration>>,
 }
 
@@ -74,6 +76,7 @@ impl Net {
             runtime: OnceLock::new(),
             name_in_use: Mutex::default(),
             fatal: watch::Sender::new(false),
+            rejects: Mutex::default(),
             said: Mutex::default(),
         }
     }
