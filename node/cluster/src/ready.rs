@@ -78,13 +78,18 @@ pub(crate) async fn run(core: &Arc<Core>, started: oneshot::Sender<Result<(), Cl
     } else {
         None
     };
+    let stored = stored_peers(core);
+    let nobody = core.options.peers.is_empty() && stored.is_empty();
+    if !network || nobody || core.options.settle_timeout.is_zero() {
+        core.set_ready(Ready::Yes);
+    }
     let _ = started.send(Ok(()));
     tokio::select! {
         () = core.stop.cancelled() => {}
         () = core.deadlines.run() => {}
         () = expire(core) => {}
         () = tick(core) => {}
-        () = join(core, listener) => {}
+        () = join(core, listener, stored) => {}
     }
 }
 
@@ -148,15 +153,10 @@ fn warn_of_trust(core: &Core) {
 }
 
 /// Joins, becomes ready, and keeps the connections of this node going.
-async fn join(core: &Arc<Core>, listener: Option<TcpListener>) {
-    let Some(listener) = listener else {
-        core.set_ready(Ready::Yes);
-        std::future::pending::<()>().await;
-        return;
-    };
+async fn join(core: &Arc<Core>, listener: Option<TcpListener>, stored: Vec<SocketAddr>) {
+    let Some(listener) = listener else { return std::future::pending().await };
     let mine = lock(&core.members).me.address.parse::<SocketAddr>().ok();
     let accept = tokio::spawn(mesh::accept(Arc::clone(core), listener));
-    let stored = stored_peers(core);
     for address in &stored {
         expect(core, *address);
     }
@@ -262,7 +262,9 @@ async fn become_ready(core: &Arc<Core>) {
     let begun = mono::now();
     let mut view = core.view.subscribe();
     let mut rounds = core.net.rounds.changed.subscribe();
-    while let Some(reason) = lacks(core, mono::now().saturating_sub(begun)) {
+    while !core.status().ready
+        && let Some(reason) = lacks(core, mono::now().saturating_sub(begun))
+    {
         let reason = Ready::No(reason);
         core.ready.send_if_modified(|ready| {
             let differs = *ready != reason;

@@ -272,9 +272,7 @@ async fn a_second_node_of_the_same_name_gives_up() {
     let b = start(options("b", &[&a])).await;
     a.live(2).await;
     b.live(2).await;
-    let quick = Duration::from_millis(50);
-    let probes = Options { probe_interval: quick, probe_timeout: quick, ..options("b", &[&a]) };
-    let twin = start(probes).await;
+    let twin = start(nervous(options("b", &[&a]))).await;
     let failed = tokio::time::timeout(LIMIT, twin.cluster.failed()).await;
     assert!(failed.is_ok());
     assert_eq!(a.state_of("b"), Some(MemberState::Live));
@@ -299,6 +297,7 @@ async fn two_behind_proxies() -> ([Node; 2], [Proxy; 2]) {
             listen: ports[own].clone(),
             advertise: proxies[own].address.clone(),
             peers: vec![proxies[other].address.clone()],
+            write_timeout: Duration::from_millis(200),
             ..options(name, &[])
         })
     };

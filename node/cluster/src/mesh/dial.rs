@@ -112,6 +112,10 @@ async fn dial(core: &Arc<Core>, address: SocketAddr, kick: &Notify) {
                 }
                 if let DialError::Rejected(reject) = error {
                     rejected(core, address, &reject);
+                    if reject.code() == RejectCode::NameInUse {
+                        // Our own former life, most likely: its connections end soon.
+                        failures = failures.min(3);
+                    }
                 }
             }
         }

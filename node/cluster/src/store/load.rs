@@ -53,7 +53,7 @@ fn load_snapshot(path: &Path, found: &mut Found, visit: &mut dyn FnMut(Record)) 
     let (mut seen, mut footer) = (0, None);
     let end = File::open(path).and_then(|file| {
         found.snapshot_bytes = file.metadata()?.len();
-        segment::read(&file, |bytes| {
+        segment::read(file, |bytes| {
             let Ok((records, count)) = record::decode(bytes) else { return false };
             seen += records.len() as u64;
             footer = footer.or(count);
@@ -76,7 +76,7 @@ fn load_segment(path: &Path, last: bool, found: &mut Found, visit: &mut dyn FnMu
     let mut length = 0;
     let end = File::open(path).and_then(|file| {
         length = file.metadata()?.len();
-        segment::read(&file, |bytes| {
+        segment::read(file, |bytes| {
             let Ok((records, _)) = record::decode(bytes) else { return false };
             seen += records.len() as u64;
             records.into_iter().for_each(&mut *visit);

@@ -1,6 +1,5 @@
 //! The framing of log segments and snapshots: a magic, then entries `u32 length | u32 crc32c | batch`. Knows no directory.
 
-use std::fs::File;
 use std::io::{self, BufReader, Read};
 
 use bytes::Bytes;
@@ -39,7 +38,7 @@ pub(crate) enum End {
 /// Reads a file entry by entry; `entry` gets each good batch and says whether it could be read.
 /// # Errors
 /// When the file cannot be read.
-pub(crate) fn read(file: &File, mut entry: impl FnMut(Bytes) -> bool) -> io::Result<End> {
+pub(crate) fn read(file: impl Read, mut entry: impl FnMut(Bytes) -> bool) -> io::Result<End> {
     let mut reader = BufReader::with_capacity(256 * 1024, file);
     let mut magic = [0; MAGIC.len()];
     match fill(&mut reader, &mut magic)? {
@@ -101,5 +100,66 @@ fn only_zeros(reader: &mut impl Read) -> io::Result<bool> {
             n if buffer[..n].iter().any(|byte| *byte != 0) => return Ok(false),
             _ => {}
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ENTRIES: usize = 200;
+
+    fn entry(n: usize) -> Vec<u8> {
+        format!("entry {n} {}", "x".repeat(n % 40)).into_bytes()
+    }
+
+    fn written() -> Vec<u8> {
+        let mut bytes = MAGIC.to_vec();
+        (0..ENTRIES).for_each(|n| frame(&entry(n), &mut bytes));
+        bytes
+    }
+
+    /// What is read: always entries as they were written, from the first on.
+    fn prefix(bytes: &[u8]) -> (usize, End) {
+        let mut count = 0;
+        let end = read(bytes, |batch| {
+            assert_eq!(batch, entry(count), "an entry that nobody wrote");
+            count += 1;
+            true
+        });
+        (count, end.unwrap())
+    }
+
+    #[test]
+    fn a_cut_at_any_byte_leaves_a_prefix() {
+        let bytes = written();
+        assert_eq!(prefix(&bytes), (ENTRIES, End::Clean));
+        let mut last = 0;
+        for cut in 0..bytes.len() {
+            let (count, _) = prefix(&bytes[..cut]);
+            assert!((last..=last + 1).contains(&count), "cut at {cut}");
+            last = count;
+        }
+        assert_eq!(last, ENTRIES - 1);
+    }
+
+    #[test]
+    fn any_flipped_bit_leaves_a_prefix() {
+        let mut bytes = written();
+        for bit in 0..bytes.len() * 8 {
+            bytes[bit / 8] ^= 1 << (bit % 8);
+            let (count, end) = prefix(&bytes);
+            assert!(count < ENTRIES && end != End::Clean, "bit {bit}");
+            bytes[bit / 8] ^= 1 << (bit % 8);
+        }
+    }
+
+    #[test]
+    fn zeros_at_the_end_are_reserved_space() {
+        let mut bytes = written();
+        bytes.extend_from_slice(&[0; 10_000]);
+        assert_eq!(prefix(&bytes), (ENTRIES, End::Clean));
+        bytes.push(1);
+        assert!(matches!(prefix(&bytes), (ENTRIES, End::Broken { .. })));
     }
 }
