@@ -91,7 +91,7 @@ fn verdicts_are_those_of_amtool() {
             }
         }
     }
-    println!("{} files: {both_good} good, {both_bad} bad for both", cases.len());
+    assert!(both_good > 5_000 && both_bad > 15_000, "{both_good} good, {both_bad} bad for both");
     let mut report = String::new();
     for (key, lines) in &unknown {
         report.push_str(&format!("{key}\n  {}\n", lines.join("\n  ")));

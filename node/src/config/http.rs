@@ -1,5 +1,6 @@
 //! `http_config` and `tls_config`: how receivers reach their services.
 
+use std::fmt;
 use std::path::PathBuf;
 
 use tocsin_service::secret::{HIDDEN, Secret};
@@ -122,7 +123,7 @@ pub enum TlsVersion {
 }
 
 /// The way out.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct ProxyConfig {
     /// The proxy.
     pub url: Option<Url>,
@@ -132,6 +133,17 @@ pub struct ProxyConfig {
     pub from_environment: bool,
     /// Headers of the CONNECT request.
     pub connect_headers: Vec<(String, Vec<Secret>)>,
+}
+
+impl fmt::Debug for ProxyConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ProxyConfig")
+            .field("url", &self.url.as_ref().map(|url| without_password(url.as_str())))
+            .field("no_proxy", &self.no_proxy)
+            .field("from_environment", &self.from_environment)
+            .field("connect_headers", &self.connect_headers)
+            .finish()
+    }
 }
 
 /// Names that `http_headers` must not set, in canonical letter case.
@@ -363,8 +375,8 @@ fn proxy(block: &mut Block<'_>) -> ProxyConfig {
             }
         }
     });
-    if let Some((text, url)) = &url {
-        block.show("proxy_url", without_password(text, url.as_ref()));
+    if let Some((text, _)) = &url {
+        block.show("proxy_url", without_password(text));
     }
     let no_proxy = block.text("no_proxy", "");
     let from_environment = block.bool("proxy_from_environment", false);
@@ -420,14 +432,14 @@ fn loose_url(text: &str) -> Result<Option<Url>, &'static str> {
     Ok(Url::parse(text).ok())
 }
 
-fn without_password(text: &str, url: Option<&Url>) -> String {
-    match url {
-        Some(url) if url.password().is_some() => {
-            let mut url = url.clone();
-            let _ = url.set_password(Some("xxxxx"));
-            url.to_string()
-        }
-        _ => text.to_owned(),
+/// The text with `xxxxx` for a password.
+fn without_password(text: &str) -> String {
+    let Some((scheme, rest)) = text.split_once("//") else { return text.to_owned() };
+    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    let Some(at) = rest[..end].rfind('@') else { return text.to_owned() };
+    match rest[..at].split_once(':') {
+        Some((user, _)) => format!("{scheme}//{user}:xxxxx{}", &rest[at..]),
+        None => text.to_owned(),
     }
 }
 

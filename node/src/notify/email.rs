@@ -40,6 +40,7 @@ pub struct Threading {
     pub by_date: bool,
 }
 
+const SUBJECT: &str = r#"{{ template "email.default.subject" . }}"#;
 const HTML: &str = r#"{{ template "email.default.html" . }}"#;
 
 /// Reads a block of `email_configs`.
@@ -61,6 +62,7 @@ pub(crate) fn check(block: &mut Block<'_>, global: &Global) -> Config {
     let auth_secret = secret(block, "auth_secret", "auth_secret_file", &smtp.auth_secret);
     let auth_identity = block.text_or_outer("auth_identity", &smtp.auth_identity);
     let headers = headers(block);
+    show_headers(block, &headers, &to, &from);
     let (html, text) = bodies(block);
     let require_tls = block.choice("require_tls", Some(smtp.require_tls)).unwrap_or(true);
     let tls = tls(block, smtp);
@@ -134,8 +136,19 @@ fn headers(block: &mut Block<'_>) -> Vec<(String, String)> {
         headers.push(("Subject".to_owned(), subject));
     }
     headers.sort();
-    block.show_map("headers", &headers);
     headers
+}
+
+/// Shown are the headers of the mail: those that are not given have a default.
+fn show_headers(block: &mut Block<'_>, headers: &[(String, String)], to: &str, from: &str) {
+    let mut shown = headers.to_vec();
+    for (name, default) in [("From", from), ("Subject", SUBJECT), ("To", to)] {
+        if !shown.iter().any(|(known, _)| known == name) {
+            shown.push((name.to_owned(), default.to_owned()));
+        }
+    }
+    shown.sort();
+    block.show_map("headers", &shown);
 }
 
 /// The HTML and the text; `body` is the short form of a mail with text alone.

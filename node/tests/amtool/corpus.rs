@@ -641,7 +641,7 @@ impl Block {
 
     fn cases(&self) -> Vec<Case> {
         let mut cases = vec![Case {
-            key: format!("{}", self.name),
+            key: self.name.to_owned(),
             value: "as it is".to_owned(),
             text: self.render(self.needs),
         }];

@@ -1,6 +1,9 @@
 //! The rows of the format's description as cases, by their section.
 
 mod guide;
+mod rows;
+mod scopes;
+mod traps;
 
 use tocsin_service::mistake::Mistake;
 

@@ -1,0 +1,524 @@
+//! Rules that refuse or accept, by the section of the format's description.
+
+use super::{good, mistakes};
+
+/// A good file, in which the text replaces what is at the place.
+fn at(place: &str, text: &str) -> String {
+    let base = "route:\n  receiver: r\nreceivers:\n- name: r\n";
+    match place {
+        "top" => format!("{base}{text}\n"),
+        "global" => format!("global:\n  {text}\n{base}"),
+        "route" => format!(
+            "route:\n  receiver: r\n  routes:\n  - {text}\nreceivers:\n- name: r\ntime_intervals:\n- {{name: h, time_intervals: []}}\n"
+        ),
+        "root" => format!(
+            "route:\n  receiver: r\n  {text}\nreceivers:\n- name: r\ntime_intervals:\n- {{name: h, time_intervals: []}}\n"
+        ),
+        "receivers" => format!("route:\n  receiver: r\nreceivers:\n{text}\n"),
+        "http" => format!(
+            "route:\n  receiver: r\nreceivers:\n- name: r\n  webhook_configs:\n  - url: http://x/\n    http_config: {text}\n"
+        ),
+        "interval" => format!("{base}time_intervals:\n- name: n\n  time_intervals:\n  - {text}\n"),
+        "inhibit" => format!("{base}inhibit_rules:\n- {text}\n"),
+        "file" => text.to_owned(),
+        kind => format!("route:\n  receiver: r\nreceivers:\n- name: r\n  {kind}:\n  - {text}\n"),
+    }
+}
+
+/// Checks that each text is refused, and that one of the mistakes holds these words.
+#[track_caller]
+fn refused(cases: &[(&str, &str, &str)]) {
+    for (place, text, words) in cases {
+        let found = mistakes(&at(place, text));
+        assert!(found.iter().any(|line| line.contains(words)), "{place}: {text}: {found:#?}");
+        assert_eq!(found.len(), 1, "{place}: {text}: {found:#?}");
+    }
+}
+
+#[track_caller]
+fn accepted(cases: &[(&str, &str)]) {
+    for (place, text) in cases {
+        good(&at(place, text));
+    }
+}
+
+#[test]
+fn section_1_and_4_top_level() {
+    refused(&[
+        ("file", "", "no route provided in config"),
+        ("file", "# nothing\n", "no route provided in config"),
+        ("file", "receivers: [{name: r}]\n", "no routes provided"),
+        ("file", "route:\nreceivers: [{name: r}]\n", "no routes provided"),
+        ("root", "continue: true", "continue is not allowed on the root route"),
+        ("top", "x-mine: 1", "unknown key"),
+        ("top", "recievers: []", "unknown key"),
+        ("top", "templates: ['[']", "syntax error in pattern"),
+        ("top", "route: {receiver: r}", "already set in line 1"),
+    ]);
+    accepted(&[
+        ("top", "templates: [a/*.tmpl, '*/?.tmpl']"),
+        ("top", "global:"),
+        ("top", "inhibit_rules:\nmute_time_intervals: ~"),
+        ("top", "---\n[not read"),
+    ]);
+}
+
+#[test]
+fn section_2_yaml() {
+    refused(&[
+        ("global", "smtp_hello: [a]", "must be a text, not a list"),
+        ("global", "smtp_require_tls: \"true\"", "leave the quotes out"),
+        ("global", "smtp_require_tls: 1", "must be true or false, not a number"),
+        ("route", "matchers: foo=bar", "must be a list, not a single value"),
+        (
+            "webhook_configs",
+            "{url: 'http://x', max_alerts: '5'}",
+            "must be a whole number, not a text",
+        ),
+        ("webhook_configs", "{url: 'http://x', max_alerts: -1}", "not a negative one"),
+        ("route", "match: {a: b, a: c}", "key \"a\" is already set"),
+        ("root", "routes: [null]", "empty entry in routes"),
+        ("receivers", "- name: r\n- null", "missing name in receiver"),
+        ("top", "inhibit_rules: &a [*a]", "cannot contain itself"),
+    ]);
+    accepted(&[
+        ("global", "smtp_require_tls: y"),
+        ("global", "smtp_require_tls: OFF"),
+        ("webhook_configs", "{url: 'http://x', max_alerts: 1.7}"),
+        ("webhook_configs", "{url: 'http://x', max_alerts: 010}"),
+        ("route", "match: {a: yes, b: 012, c: 1e3, d: 2024-01-01}"),
+        ("interval", "times: [{start_time: 09:00, end_time: 17:00}]"),
+        ("inhibit", "&x {equal: [a]}\n- {<<: *x, name: n, equal: [b]}"),
+        ("top", "\n# comment\n...\n"),
+    ]);
+}
+
+#[test]
+fn section_3_scalars() {
+    refused(&[
+        ("global", "resolve_timeout: ''", "empty duration string"),
+        ("global", "resolve_timeout: 5", "not a valid duration string"),
+        ("global", "resolve_timeout: 1.5h", "unknown unit"),
+        ("global", "resolve_timeout: 300y", "duration out of range"),
+        ("webhook_configs", "{url: 'http://x', timeout: 1d}", "unknown unit \"d\""),
+        ("pushover_configs", "{user_key: a, token: b, retry: 5}", "missing unit"),
+        ("global", "pagerduty_url: foo", "must begin with http:// or https://"),
+        ("global", "pagerduty_url: ftp://x", "must begin with http:// or https://"),
+        ("global", "pagerduty_url: 'http://'", "must have a host"),
+        ("global", "pagerduty_url: ''", "must begin with http:// or https://"),
+        ("webhook_configs", "{url: '{{ .X'}", "invalid template syntax"),
+        ("webhook_configs", "{url: 'foo'}", "must begin with http:// or https://"),
+        ("global", "smtp_smarthost: localhost", "has no port"),
+        ("global", "smtp_smarthost: 'localhost:'", "has an empty port"),
+        ("global", "smtp_smarthost: '::1:25'", "too many colons"),
+        ("route", "match_re: {a: '('}", "error parsing regexp"),
+        ("route", "match_re: {a: ~}", "invalid regexp value for \"a\""),
+        ("route", "match: {a-b: c}", "invalid label name \"a-b\""),
+    ]);
+    accepted(&[
+        ("global", "resolve_timeout: 0"),
+        ("global", "resolve_timeout: 1y2w3d4h5m6s7ms"),
+        ("webhook_configs", "{url: 'http://x', timeout: 5}"),
+        ("webhook_configs", "{url: 'http://x', timeout: 1.5h}"),
+        ("webhook_configs", "{url: '{{ toUpper .X }}'}"),
+        ("webhook_configs", "{url: <secret>}"),
+        ("http", "{proxy_url: foo}"),
+        ("global", "smtp_smarthost: ':25'"),
+        ("global", "smtp_smarthost: '[::1]:smtp'"),
+        ("route", "group_by: ['a-b', 'ü']"),
+    ]);
+}
+
+#[test]
+fn section_5_and_13_4_global() {
+    let pair = "at most one of";
+    refused(&[
+        ("global", "{smtp_auth_password: a, smtp_auth_password_file: b}", pair),
+        ("global", "{smtp_auth_secret: a, smtp_auth_secret_file: b}", pair),
+        ("global", "{slack_api_url: 'http://a', slack_api_url_file: b}", pair),
+        ("global", "{slack_app_token: a, slack_app_token_file: b}", pair),
+        ("global", "{slack_app_token: a, slack_api_url: 'http://a'}", pair),
+        ("global", "{slack_app_token: a, slack_api_url_file: b}", pair),
+        ("global", "{opsgenie_api_key: a, opsgenie_api_key_file: b}", pair),
+        ("global", "{wechat_api_secret: a, wechat_api_secret_file: b}", pair),
+        ("global", "{victorops_api_key: a, victorops_api_key_file: b}", pair),
+        ("global", "{telegram_bot_token: a, telegram_bot_token_file: b}", pair),
+        ("global", "{rocketchat_token: a, rocketchat_token_file: b}", pair),
+        ("global", "{rocketchat_token_id: a, rocketchat_token_id_file: b}", pair),
+        ("global", "{mattermost_webhook_url: 'http://a', mattermost_webhook_url_file: b}", pair),
+        ("global", "{nonsense: a}", "unknown key"),
+    ]);
+    accepted(&[
+        ("global", "{slack_app_token: a, slack_api_url: 'http://b', slack_app_url: 'http://b'}"),
+        ("global", "{pagerduty_url: null}"),
+    ]);
+}
+
+#[test]
+fn section_7_routes() {
+    refused(&[
+        ("file", "route: {}\nreceivers: [{name: r}]", "must specify a default receiver"),
+        ("root", "match: {a: b}", "must not have any matchers"),
+        ("root", "match_re: {a: b}", "must not have any matchers"),
+        ("root", "matchers: ['a=b']", "must not have any matchers"),
+        ("root", "mute_time_intervals: [h]", "must not have any mute time intervals"),
+        ("root", "active_time_intervals: [h]", "must not have any active time intervals"),
+        ("route", "receiver: nobody", "undefined receiver \"nobody\" used in route"),
+        ("route", "routes: [{routes: [{receiver: s}]}]", "undefined receiver \"s\""),
+        ("route", "mute_time_intervals: [x]", "undefined time interval \"x\""),
+        ("route", "active_time_intervals: [x]", "undefined time interval \"x\""),
+        ("route", "group_by: [a, a]", "duplicated label \"a\""),
+        ("route", "group_by: ['...', a]", "cannot have the wildcard"),
+        ("route", "group_by: ['']", "not a valid label name"),
+        ("route", "group_interval: 0s", "group_interval cannot be zero"),
+        ("route", "repeat_interval: 0", "repeat_interval cannot be zero"),
+        ("route", "labels: {'': x}", "not a valid label name"),
+        ("route", "matchers: ['a=~[']", "error parsing regexp"),
+        ("route", "matchers: ['a']", "bad matcher format"),
+    ]);
+    accepted(&[
+        ("route", "group_wait: 0s"),
+        ("route", "group_by: []"),
+        ("route", "group_by: ['...']"),
+        ("route", "{mute_time_intervals: [h], active_time_intervals: [h]}"),
+        ("root", "matchers: ['']"),
+        ("route", "labels: {team: '{{ .X }}'}"),
+    ]);
+}
+
+#[test]
+fn section_8_intervals() {
+    refused(&[
+        ("top", "time_intervals: [{time_intervals: []}]", "missing name"),
+        ("top", "time_intervals: [{name: a}]\nmute_time_intervals: [{name: a}]", "is not unique"),
+        ("interval", "times: [{start_time: '9:00', end_time: '17:00'}]", "write it as HH:MM"),
+        ("interval", "times: [{start_time: '09:00', end_time: '9'}]", ".end_time: "),
+        ("interval", "times: [{start_time: '09:00'}]", "both start and end times"),
+        ("interval", "times: [{start_time: '17:00', end_time: '09:00'}]", "start time cannot be"),
+        ("interval", "weekdays: [friday:monday]", "end day is before start day"),
+        ("interval", "weekdays: ['1']", "is not a valid weekday"),
+        ("interval", "days_of_month: [0]", "0 is not a valid day of the month"),
+        ("interval", "days_of_month: ['-1:1']", "end day must be negative"),
+        ("interval", "days_of_month: ['1:-28']", "always before start day"),
+        ("interval", "months: [jan]", "is not a valid month"),
+        ("interval", "years: ['2024:2020']", "before start year"),
+        ("interval", "location: utc", "unknown time zone utc"),
+        ("interval", "location: europe/berlin", "unknown time zone"),
+        ("interval", "lokation: UTC", "did you mean \"location\"?"),
+    ]);
+    accepted(&[
+        ("interval", "{}"),
+        ("interval", "times: []"),
+        ("interval", "months: ['13']"),
+        ("interval", "days_of_month: ['1:-27']"),
+        ("interval", "location: Local"),
+        ("interval", "location: ''"),
+    ]);
+}
+
+#[test]
+fn section_9_inhibition() {
+    refused(&[
+        ("inhibit", "source_match_re: {a: ~}", "invalid regexp value for \"a\""),
+        ("inhibit", "target_match_re: {a: ~}", "invalid regexp value for \"a\""),
+        ("inhibit", "target_match: {a.b: c}", "invalid label name"),
+        ("inhibit", "equal: ['']", "invalid label name"),
+        ("inhibit", "source_matchers: a=b", "must be a list"),
+    ]);
+    accepted(&[
+        ("inhibit", "{}"),
+        ("inhibit", "{name: a, equal: [b, b]}\n- {name: a}"),
+        ("inhibit", "{source_match: {a: b}, source_match_re: {a: b}, source_matchers: ['a=b']}"),
+    ]);
+}
+
+#[test]
+fn section_12_clients() {
+    refused(&[
+        ("http", "{basic_auth: {username: a}, bearer_token: b}", "at most one of"),
+        ("http", "{authorization: {credentials: a}, bearer_token: b}", "at most one of"),
+        ("http", "{basic_auth: {username: a}, authorization: {credentials: b}}", "at most one of"),
+        ("http", "{bearer_token: a, bearer_token_file: b}", "at most one of"),
+        ("http", "{basic_auth: {username: a, username_file: b}}", "at most one of"),
+        ("http", "{basic_auth: {password: a, password_file: b}}", "at most one of"),
+        ("http", "{authorization: {credentials: a, credentials_file: b}}", "at most one of"),
+        ("http", "{authorization: {type: ' Basic '}}", "use \"basic_auth\" instead"),
+        ("http", "{authorization: {credentials_ref: a}}", "no secret manager"),
+        ("http", "{oauth2: {token_url: a}}", "client_id must be configured"),
+        ("http", "{oauth2: {client_id: a}}", "token_url must be configured"),
+        (
+            "http",
+            "{oauth2: {client_id: a, token_url: b, client_secret: c, client_secret_file: d}}",
+            "at most one of",
+        ),
+        ("http", "{no_proxy: a}", "proxy_url must also be configured"),
+        (
+            "http",
+            "{proxy_url: a, proxy_from_environment: true}",
+            "proxy_url must not be configured",
+        ),
+        ("http", "{proxy_from_environment: true, no_proxy: a}", "no_proxy must not be configured"),
+        ("http", "{proxy_connect_header: {a: [b]}}", "must also be configured"),
+        ("http", "{http_headers: {hOST: {values: [a]}}}", "setting header \"Host\" is not allowed"),
+        ("http", "{tls_config: {ca: a, ca_file: b}}", "at most one of"),
+        ("http", "{tls_config: {cert_file: a}}", "exactly one of key or key_file"),
+        ("http", "{tls_config: {key_file: a}}", "exactly one of cert or cert_file"),
+        ("http", "{tls_config: {min_version: TLS1.2}}", "unknown TLS version"),
+        ("top", "tracing: {}", "tracing endpoint must be set"),
+        ("top", "tracing: {endpoint: a, client_type: udp}", "must be one of grpc, http"),
+        ("top", "tracing: {endpoint: a, compression: zip}", "must be one of gzip"),
+        ("top", "event_recorder: {file_outputs: [{}]}", "\"path\" is missing"),
+        ("top", "event_recorder: {webhook_outputs: [{}]}", "\"url\" is missing"),
+        ("top", "event_recorder: {webhook_outputs: [{url: <secret>}]}", "must be an absolute URL"),
+        (
+            "top",
+            "event_recorder: {webhook_outputs: [{url: 'http://a', batch_max_events: 5}]}",
+            "needs batch: true",
+        ),
+        (
+            "top",
+            "event_recorder: {webhook_outputs: [{url: 'http://a', batch: true, batch_max_bytes: -5}]}",
+            "must not be negative",
+        ),
+        ("top", "event_recorder: {kafka_outputs: [{topic: a}]}", "at least one broker"),
+        (
+            "top",
+            "event_recorder: {kafka_outputs: [{brokers: [''], topic: a}]}",
+            "at least one broker",
+        ),
+        ("top", "event_recorder: {kafka_outputs: [{brokers: [b]}]}", "\"topic\" is missing"),
+        (
+            "top",
+            "event_recorder: {kafka_outputs: [{brokers: [b], topic: a, acks: some}]}",
+            "must be one of",
+        ),
+    ]);
+    accepted(&[
+        ("http", "{oauth2: {client_id: a, token_url: b, scopes: [c], endpoint_params: {d: e}}}"),
+        (
+            "http",
+            "{oauth2: {client_id: a, token_url: b, grant_type: 'urn:ietf:params:oauth:grant-type:jwt-bearer', claims: {a: [1, {b: c}]}}}",
+        ),
+        ("http", "{proxy_url: 'http://a', no_proxy: b, proxy_connect_header: {a: [b]}}"),
+        ("http", "{http_headers: {X-Mine: {values: [a], secrets: [b], files: [c]}}}"),
+        ("http", "{tls_config: {cert: a, key_file: b, min_version: TLS13, max_version: TLS10}}"),
+        (
+            "top",
+            "tracing: {endpoint: 'a:4317', sampling_fraction: 0.5, headers: {a: {values: [b]}}}",
+        ),
+        (
+            "top",
+            "event_recorder: {stdout_outputs: [{}], kafka_outputs: [{brokers: [b], topic: a}]}",
+        ),
+    ]);
+}
+
+#[test]
+fn section_13_1_receivers() {
+    refused(&[
+        ("receivers", "- name: r\n- name: r", "\"r\" is not unique"),
+        ("receivers", "- name: r\n- {}", "missing name in receiver"),
+        ("receivers", "- name: r\n  labels: {name: s}", "must be the receiver's name"),
+        ("receivers", "- name: r\n  slak_configs: []", "did you mean \"slack_configs\"?"),
+    ]);
+    accepted(&[
+        ("receivers", "- name: r\n- name: s\n  labels: {team-a: b, 'ü': c, name: s}"),
+        ("receivers", "- name: r"),
+    ]);
+}
+
+#[test]
+fn section_13_4_null_blocks() {
+    for kind in crate::notify::KINDS {
+        let found = mistakes(&at(&format!("{kind}_configs"), "null"));
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert!(found[0].contains(&format!("missing {kind} config")), "{found:?}");
+    }
+}
+
+#[test]
+fn section_13_3_integrations() {
+    let both = "at most one of";
+    refused(&[
+        ("discord_configs", "{content: a}", "one of webhook_url & webhook_url_file"),
+        ("discord_configs", "{webhook_url: 'http://a', webhook_url_file: b}", both),
+        ("email_configs", "{from: a, smarthost: 'b:25'}", "\"to\" is missing"),
+        ("email_configs", "{to: a, smarthost: 'b:25'}", "no from"),
+        ("email_configs", "{to: a, from: b}", "no smarthost"),
+        (
+            "email_configs",
+            "{to: a, from: b, smarthost: 'c:1', headers: {x-FOO: a, X-Foo: b}}",
+            "duplicate header \"X-Foo\"",
+        ),
+        (
+            "email_configs",
+            "{to: a, from: b, smarthost: 'c:1', threading: {enabled: true}}",
+            "must be none or daily",
+        ),
+        (
+            "email_configs",
+            "{to: a, from: b, smarthost: 'c:1', threading: {enabled: true, thread_by_date: none}, headers: {references: x}}",
+            "header References cannot be set",
+        ),
+        (
+            "email_configs",
+            "{to: a, from: b, smarthost: 'c:1', subject: d, headers: {subject: e}}",
+            both,
+        ),
+        ("email_configs", "{to: a, from: b, smarthost: 'c:1', body: d, text: e}", both),
+        ("incidentio_configs", "{alert_source_token: a}", "one of url & url_file"),
+        ("incidentio_configs", "{url: 'http://a', url_file: b}", both),
+        (
+            "incidentio_configs",
+            "{url: 'http://a', alert_source_token: a, http_config: {authorization: {credentials: b}}}",
+            both,
+        ),
+        ("incidentio_configs", "{url: 'http://a', http_config: {}}", "one of alert_source_token"),
+        ("pagerduty_configs", "{}", "is missing"),
+        ("pagerduty_configs", "{routing_key: a, routing_key_file: b}", both),
+        ("pagerduty_configs", "{service_key: a, service_key_file: b}", both),
+        ("slack_configs", "{channel: a}", "no api_url and no app_token"),
+        ("slack_configs", "{api_url: 'http://a', api_url_file: b}", both),
+        ("slack_configs", "{app_token: a, app_token_file: b}", both),
+        ("slack_configs", "{app_token: a, api_url: 'http://b'}", both),
+        ("slack_configs", "{api_url: 'http://a', fields: [{title: b}]}", "\"value\" is missing"),
+        (
+            "slack_configs",
+            "{api_url: 'http://a', actions: [{text: b, name: c}]}",
+            "\"type\" is missing",
+        ),
+        (
+            "slack_configs",
+            "{api_url: 'http://a', actions: [{type: a, text: b}]}",
+            "one of url & name is missing",
+        ),
+        (
+            "slack_configs",
+            "{api_url: 'http://a', actions: [{type: a, text: b, name: c, confirm: {title: d}}]}",
+            "\"text\" is missing",
+        ),
+        (
+            "slack_configs",
+            "{api_url: 'http://a', update_message: true}",
+            "update_message needs the address",
+        ),
+        (
+            "slack_configs",
+            "{app_token: a, http_config: {authorization: {credentials: b}}}",
+            "must not say who it is",
+        ),
+        ("webhook_configs", "{}", "one of url & url_file"),
+        ("webhook_configs", "{url: 'http://a', url_file: b}", both),
+        ("opsgenie_configs", "{message: a}", "no api_key"),
+        ("opsgenie_configs", "{api_key: a, api_key_file: b}", both),
+        ("opsgenie_configs", "{api_key: a, teams: b}", "unknown key"),
+        (
+            "opsgenie_configs",
+            "{api_key: a, responders: [{type: team}]}",
+            "one of id, name & username",
+        ),
+        ("opsgenie_configs", "{api_key: a, responders: [{id: b, type: group}]}", "must be one of"),
+        ("wechat_configs", "{corp_id: a}", "no api_secret"),
+        ("wechat_configs", "{api_secret: a}", "no corp_id"),
+        (
+            "wechat_configs",
+            "{api_secret: a, corp_id: b, message_type: html}",
+            "must be one of text, markdown",
+        ),
+        ("pushover_configs", "{token: a}", "one of user_key & user_key_file"),
+        ("pushover_configs", "{user_key: a}", "one of token & token_file"),
+        ("pushover_configs", "{user_key: a, token: b, token_file: c}", both),
+        ("pushover_configs", "{user_key: a, token: b, html: true, monospace: true}", both),
+        ("victorops_configs", "{api_key: a}", "\"routing_key\" is missing"),
+        ("victorops_configs", "{routing_key: a}", "no api_key"),
+        (
+            "victorops_configs",
+            "{api_key: a, routing_key: b, custom_fields: {entity_id: c}}",
+            "a name of the message itself",
+        ),
+        ("sns_configs", "{sigv4: {}}", "exactly one of topic_arn"),
+        (
+            "sns_configs",
+            "{topic_arn: a, phone_number: b, target_arn: c}",
+            "exactly one of topic_arn",
+        ),
+        ("sns_configs", "{topic_arn: a, sigv4: {access_key: b}}", "access key and secret key"),
+        ("sns_configs", "{topic_arn: a, sigv4: {external_id: b}}", "only be used with role_arn"),
+        ("telegram_configs", "{chat_id: 1}", "no bot_token"),
+        ("telegram_configs", "{bot_token: a}", "one of chat_id & chat_id_file"),
+        ("telegram_configs", "{bot_token: a, chat_id: 1, chat_id_file: b}", both),
+        (
+            "telegram_configs",
+            "{bot_token: a, chat_id: 1, parse_mode: html}",
+            "did you mean \"HTML\"?",
+        ),
+        ("webex_configs", "{room_id: a}", "the global one does not count"),
+        ("webex_configs", "{http_config: {bearer_token: a}}", "\"room_id\" is missing"),
+        ("msteams_configs", "{title: a}", "one of webhook_url & webhook_url_file"),
+        ("msteamsv2_configs", "{webhook_url: 'http://a', summary: b}", "unknown key"),
+        ("jira_configs", "{project: a, issue_type: b}", "no api_url"),
+        ("jira_configs", "{api_url: 'http://a', issue_type: b}", "\"project\" is missing"),
+        ("jira_configs", "{api_url: 'http://a', project: b}", "\"issue_type\" is missing"),
+        (
+            "jira_configs",
+            "{api_url: 'http://a', project: b, issue_type: c, api_type: server}",
+            "must be one of auto, cloud, datacenter",
+        ),
+        ("rocketchat_configs", "{token_id: a}", "no token,"),
+        ("rocketchat_configs", "{token: a}", "no token_id"),
+        (
+            "rocketchat_configs",
+            "{token: a, token_id: b, actions: [{image_url: c}]}",
+            "did you mean \"imageurl\"?",
+        ),
+        ("mattermost_configs", "{channel: a}", "no webhook_url"),
+        (
+            "mattermost_configs",
+            "{webhook_url: 'http://a', fields: [{title: b}]}",
+            "\"value\" is missing",
+        ),
+    ]);
+    accepted(&[
+        ("discord_configs", "{webhook_url_file: a}"),
+        (
+            "email_configs",
+            "{to: a, from: b, smarthost: 'c:1', auth_password: d, auth_password_file: e}",
+        ),
+        (
+            "email_configs",
+            "{to: a, from: b, smarthost: 'c:1', threading: {enabled: true, thread_by_date: daily}}",
+        ),
+        ("incidentio_configs", "{url: 'http://a'}"),
+        ("pagerduty_configs", "{routing_key: a, service_key: b, details: {a: [1, {b: c}]}}"),
+        ("slack_configs", "{api_url: 'http://a', actions: [{type: a, text: b, url: c}]}"),
+        (
+            "slack_configs",
+            "{api_url: 'https://slack.com/api/chat.postMessage', update_message: true}",
+        ),
+        ("slack_configs", "{app_token: a, update_message: true}"),
+        ("slack_configs", "{api_url_file: a}"),
+        ("webhook_configs", "{url_file: a, payload: [1, {a: b}]}"),
+        (
+            "opsgenie_configs",
+            "{api_key: a, responders: [{id: b, type: TEAM}, {name: c, type: '{{ .X }}'}]}",
+        ),
+        ("wechat_configs", "{api_secret: a, corp_id: b, message_type: ''}"),
+        ("pushover_configs", "{user_key: a, token_file: b, retry: 0, ttl: 5m}"),
+        ("telegram_configs", "{bot_token: a, chat_id: -100123, parse_mode: ''}"),
+        (
+            "jira_configs",
+            "{api_url: 'http://a', project: b, issue_type: c, summary: {enable_update: false}, description: x, fields: {a: {b: c}}}",
+        ),
+        (
+            "rocketchat_configs",
+            "{token: a, token_id: b, actions: [{type: button, msginchatwindow: true}]}",
+        ),
+        (
+            "mattermost_configs",
+            "{webhook_url: 'http://a', attachments: [{text: b}], props: {card: c}, priority: {priority: urgent}}",
+        ),
+        ("sns_configs", "{phone_number: a}"),
+        ("victorops_configs", "{api_key: a, routing_key: b, custom_fields: {mine: c}}"),
+        ("webex_configs", "{room_id: a, http_config: {authorization: {credentials: b}}}"),
+    ]);
+}
