@@ -391,17 +391,19 @@ impl Core {
             known: request.known.map(|stamp| KeyStamp::new(Bytes::new(), stamp)),
             node: self.node,
         });
-        let asked = self.net.tell_all(&question);
+        let mut waited = self.net.worth_waiting(self.net.tell_all(&question));
         let mut answers = Vec::new();
         let all = async {
-            while answers.len() < asked
-                && let Some(answer) = rx.recv().await
+            while !waited.is_empty()
+                && let Some((by, answer)) = rx.recv().await
             {
-                answers.push(answer);
+                waited.retain(|id| *id != by);
+                answers.push((by, answer));
             }
         };
         // Who does not answer in time does not object.
         let _ = tokio::time::timeout(self.options.claim_wait, all).await;
+        self.net.were_slow(waited.into_iter());
         lock(&self.net.answers).remove(&id);
         Counts::add_time(&self.counts.claim_micros, mono::now().saturating_sub(begun));
         answers
@@ -465,7 +467,7 @@ impl Core {
             let leave = message::Leave { reason: "stopping".into() };
             let told = core.net.tell_all(&Message::Leave(leave));
             let acked = async {
-                for _ in 0..told {
+                for _ in told {
                     core.net.leave_acks.notified().await;
                 }
             };

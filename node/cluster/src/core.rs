@@ -129,13 +129,11 @@ impl Core {
     /// Changes members, brings their states up to date, publishes what came of it.
     pub(crate) fn with_members<R>(&self, f: impl FnOnce(&mut Members, Duration) -> R) -> R {
         let now = mono::now();
-        let (value, changes, view) = {
-            let mut members = lock(&self.members);
-            let value = f(&mut members, now);
-            let changes = members.tick(now);
-            (value, changes, members.view(now))
-        };
-        changes.iter().for_each(|change| self.member_changed(change));
+        // Published under the lock, so that no older view follows a newer one.
+        let mut members = lock(&self.members);
+        let value = f(&mut members, now);
+        members.tick(now).iter().for_each(|change| self.member_changed(change));
+        let view = members.view(now);
         self.view.send_if_modified(|current| {
             let differs = **current != view;
             if differs {

@@ -6,17 +6,18 @@ use rcgen::{
     BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose,
     PKCS_ED25519,
 };
-use rustls::client::Resumption;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::{Resumption, verify_server_name};
 use rustls::crypto::{CryptoProvider, verify_tls13_signature};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, ServerName, UnixTime};
-use rustls::server::WebPkiClientVerifier;
+use rustls::server::{ParsedCertificate, WebPkiClientVerifier};
 use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, ServerConfig, SignatureScheme};
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 
+use crate::certificates::Certificates;
 use crate::cluster::ClusterError;
-use crate::options::{Certificates, Trust};
+use crate::options::Trust;
 
 /// Name in every certificate that is made from a secret.
 const NODE_NAME: &str = "node.tocsin";
@@ -36,6 +37,8 @@ pub(crate) struct Tls {
     pub(crate) connector: TlsConnector,
     /// Name to expect of those who are dialled; `None`: the dialled host.
     name: Option<ServerName<'static>>,
+    /// One of these must be in the certificate of who dials us; empty: any.
+    allowed: Arc<Vec<ServerName<'static>>>,
 }
 
 fn trust_error(error: impl std::fmt::Display) -> ClusterError {
@@ -92,16 +95,17 @@ impl Tls {
         let trusted = match (given.client_skip_verify, given.client_ca.is_empty()) {
             (true, _) => Roots::Any,
             (false, false) => Roots::These(roots(&given.client_ca)?),
-            (false, true) => {
-                return Err(trust_error("tls_client_config needs ca or ca_file"));
-            }
+            (false, true) => Roots::These(system_roots()?),
         };
         let client = client(trusted, chain(&given.client_cert)?, private_key(&given.client_key)?)?;
         let name = match given.client_server_name.as_str() {
             "" => None,
             name => Some(ServerName::try_from(name.to_owned()).map_err(trust_error)?),
         };
-        Ok(Self::build(server, client, name))
+        let allowed: Result<Vec<_>, _> =
+            given.client_allowed_sans.iter().cloned().map(ServerName::try_from).collect();
+        let allowed = allowed.map_err(trust_error)?;
+        Ok(Self { allowed: Arc::new(allowed), ..Self::build(server, client, name) })
     }
 
     fn build(
@@ -113,7 +117,19 @@ impl Tls {
             acceptor: TlsAcceptor::from(Arc::new(server)),
             connector: TlsConnector::from(Arc::new(client)),
             name,
+            allowed: Arc::default(),
         }
+    }
+
+    /// Whether who dialled us shows a name that is allowed.
+    pub(crate) fn allows(&self, chain: Option<&[CertificateDer<'_>]>) -> bool {
+        if self.allowed.is_empty() {
+            return true;
+        }
+        let Some(certificate) = chain.and_then(<[_]>::first) else { return false };
+        ParsedCertificate::try_from(certificate).is_ok_and(|certificate| {
+            self.allowed.iter().any(|name| verify_server_name(&certificate, name).is_ok())
+        })
     }
 
     /// The name to expect in the certificate of whoever answers at `host`.
@@ -201,6 +217,15 @@ fn roots(pem: &str) -> Result<RootCertStore, ClusterError> {
     let mut roots = RootCertStore::empty();
     for certificate in chain(pem)? {
         roots.add(certificate).map_err(trust_error)?;
+    }
+    Ok(roots)
+}
+
+fn system_roots() -> Result<RootCertStore, ClusterError> {
+    let mut roots = RootCertStore::empty();
+    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    if roots.is_empty() {
+        return Err(trust_error("tls_client_config has no ca and the system has none either"));
     }
     Ok(roots)
 }
@@ -307,6 +332,48 @@ mod tests {
         assert!(agree((&signs_old, ""), (&signs_new, "")).await);
         assert!(agree((&new, ""), (&signs_new, "")).await);
         assert!(!agree((&old, ""), (&new, "")).await);
+    }
+
+    /// Certificates for `name` under one authority, as the two sections of a file would give them.
+    fn certificates(name: &str, allowed: &[&str]) -> Trust {
+        let authority = ca_key(b"authority of a test", "").unwrap();
+        let params = ca_params();
+        let root = params.self_signed(&authority).unwrap();
+        let key = KeyPair::generate_for(&PKCS_ED25519).unwrap();
+        let leaf = CertificateParams::new(vec![name.to_owned()]).unwrap();
+        let leaf = leaf.signed_by(&key, &Issuer::new(params, authority)).unwrap();
+        Trust::Certificates(Box::new(Certificates {
+            server_cert: leaf.pem(),
+            server_key: key.serialize_pem(),
+            server_client_ca: root.pem(),
+            client_allowed_sans: allowed.iter().map(|name| (*name).to_owned()).collect(),
+            client_cert: leaf.pem(),
+            client_key: key.serialize_pem(),
+            client_ca: root.pem(),
+            client_server_name: "b.example".into(),
+            client_skip_verify: false,
+        }))
+    }
+
+    #[tokio::test]
+    async fn certificates_must_have_the_right_authority_and_name() {
+        let (a, b) = (certificates("a.example", &[]), certificates("b.example", &[]));
+        assert!(agree((&a, ""), (&b, "")).await);
+        assert!(!agree((&b, ""), (&a, "")).await, "the name is another one");
+        assert!(!agree((&Trust::Anyone, ""), (&b, "")).await);
+    }
+
+    #[test]
+    fn only_allowed_names_may_dial() {
+        let Trust::Certificates(given) = certificates("a.example", &["b.example"]) else {
+            unreachable!("made above")
+        };
+        let tls = Tls::new(&Trust::Certificates(given.clone()), "").unwrap();
+        let chain = chain(&given.client_cert).unwrap();
+        assert!(!tls.allows(Some(&chain)) && !tls.allows(None));
+        let given = Certificates { client_allowed_sans: vec!["a.example".into()], ..*given };
+        let tls = Tls::new(&Trust::Certificates(Box::new(given)), "").unwrap();
+        assert!(tls.allows(Some(&chain)));
     }
 
     #[test]

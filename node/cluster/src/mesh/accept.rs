@@ -71,7 +71,12 @@ async fn handshake(
 ) -> io::Result<Option<Session>> {
     stream::prepare(&stream);
     let tls = core.net.tls.get().ok_or(io::ErrorKind::NotConnected)?;
-    let io = tokio_rustls::TlsStream::from(tls.acceptor.accept(stream).await?);
+    let io = tls.acceptor.accept(stream).await?;
+    if !tls.allows(io.get_ref().1.peer_certificates()) {
+        reject(core, RejectCode::Unauthorised, &from.to_string());
+        return Ok(None);
+    }
+    let io = tokio_rustls::TlsStream::from(io);
     let (read, mut write) = tokio::io::split(io);
     let mut reader = FrameReader::new(read, HELLO_MAX);
     let Message::Hello(hello) = stream::read(&mut reader).await? else {

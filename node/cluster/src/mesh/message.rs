@@ -87,7 +87,7 @@ pub(crate) enum RejectCode {
     Protocol = 2,
     NameInUse = 3,
     TooMany = 4,
-    Leaving = 5,
+    Unauthorised = 5,
 }
 
 impl RejectCode {
@@ -99,7 +99,7 @@ impl RejectCode {
             Self::Protocol => "protocol",
             Self::NameInUse => "name_in_use",
             Self::TooMany => "too_many",
-            Self::Leaving => "leaving",
+            Self::Unauthorised => "unauthorised",
         }
     }
 }

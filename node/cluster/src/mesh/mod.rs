@@ -28,6 +28,9 @@ use message::{ClaimAnswer, Message};
 pub(crate) use accept::accept;
 pub(crate) use dial::ensure;
 
+/// A peer that left a claim without answer is not waited for again in this time.
+const SLOW_FOR: Duration = Duration::from_secs(5);
+
 /// What the connections of one node share.
 pub(crate) struct Net {
     /// Open control lanes that we dialled, by node id, with their numbers.
@@ -44,6 +47,8 @@ pub(crate) struct Net {
     /// Who waits for the answers to a claim.
     pub(crate) answers: Mutex<HashMap<u64, mpsc::Sender<(String, ClaimAnswer)>>>,
     pub(crate) next_claim: AtomicU64,
+    /// Peers that left a claim without answer, and until when they are not waited for again.
+    slow: Mutex<HashMap<String, Duration>>,
     /// Ends listening and dialling: this node is about to say goodbye.
     pub(crate) closing: CancellationToken,
     pub(crate) leave_acks: Notify,
@@ -69,6 +74,7 @@ impl Net {
             rounds: Rounds::default(),
             answers: Mutex::default(),
             next_claim: AtomicU64::new(1),
+            slow: Mutex::default(),
             closing: CancellationToken::new(),
             leave_acks: Notify::new(),
             bridge: OnceLock::new(),
@@ -81,11 +87,25 @@ impl Net {
         }
     }
 
-    /// Sends to every peer whose control lane is open; a lane that is full misses it.
-    pub(crate) fn tell_all(&self, message: &Message) -> usize {
+    /// Sends to every peer whose control lane is open; a lane that is full misses it. Answers who was told.
+    pub(crate) fn tell_all(&self, message: &Message) -> Vec<String> {
         let controls = lock(&self.controls);
-        let told = controls.values().filter(|(_, tx)| tx.try_send(message.clone()).is_ok());
-        told.count()
+        let told = controls.iter().filter(|(_, (_, tx))| tx.try_send(message.clone()).is_ok());
+        told.map(|(id, _)| id.clone()).collect()
+    }
+
+    /// Of those asked, who is worth waiting for: not who let us wait in vain a moment ago.
+    pub(crate) fn worth_waiting(&self, asked: Vec<String>) -> Vec<String> {
+        let now = mono::now();
+        let mut slow = lock(&self.slow);
+        slow.retain(|_, until| now < *until);
+        asked.into_iter().filter(|id| !slow.contains_key(id)).collect()
+    }
+
+    /// These did not answer in time.
+    pub(crate) fn were_slow(&self, ids: impl Iterator<Item = String>) {
+        let until = mono::now() + SLOW_FOR;
+        lock(&self.slow).extend(ids.map(|id| (id, until)));
     }
 
     pub(crate) fn is_attempted(&self, address: SocketAddr) -> bool {

@@ -46,6 +46,9 @@ struct Shared {
     queue: Mutex<Queue>,
     wake: Condvar,
     facts: Mutex<StoreFacts>,
+    /// Tests: syncs fail as long as this is set.
+    #[cfg(test)]
+    fails: std::sync::atomic::AtomicBool,
 }
 
 #[derive(Default)]
@@ -99,6 +102,8 @@ impl Log {
             queue: Mutex::default(),
             wake: Condvar::new(),
             facts: Mutex::new(facts),
+            #[cfg(test)]
+            fails: std::sync::atomic::AtomicBool::new(false),
         });
         let writer = Writer::new(Arc::clone(&shared), source, current, &found);
         let thread = std::thread::Builder::new()
@@ -355,6 +360,10 @@ impl Writer {
     fn sync(&mut self) -> io::Result<()> {
         if self.shared.sync == SyncMode::Off {
             return Ok(());
+        }
+        #[cfg(test)]
+        if self.shared.fails.load(std::sync::atomic::Ordering::Relaxed) {
+            return Err(io::ErrorKind::Other.into());
         }
         let begun = mono::now();
         self.segment.file.sync_data()?;
@@ -687,6 +696,26 @@ mod tests {
         // Both are read: the segment is older than the snapshot claims to cover.
         assert_eq!((found.len(), loaded.corrupt_files), (10, 1));
         assert!(path.exists());
+    }
+
+    #[test]
+    fn after_a_failed_sync_a_snapshot_makes_the_disk_whole() {
+        let dir = tempfile::tempdir().unwrap();
+        let source: Source = Arc::new(|visit| (0..3).for_each(|n| visit(record(n))));
+        let (log, _) = open(dir.path(), source);
+        append(&log, &[record(0)]);
+        log.shared.fails.store(true, std::sync::atomic::Ordering::Relaxed);
+        let (done, waiting) = mpsc::channel();
+        let call = Box::new(move |ok| done.send(ok).unwrap());
+        log.append(&record::encode(&[record(1)]), Some(Notice { stage: Stage::Synced, call }));
+        assert!(!waiting.recv().unwrap());
+        log.shared.fails.store(false, std::sync::atomic::Ordering::Relaxed);
+        append(&log, &[record(2)]);
+        wait_for_snapshot(&log);
+        assert!(log.facts().healthy && log.facts().errors == 1);
+        drop(log);
+        let (found, _) = loaded(dir.path());
+        assert!((0..3).all(|n| found.contains(&record(n))));
     }
 
     #[test]
