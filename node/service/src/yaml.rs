@@ -101,6 +101,16 @@ impl Document {
     /// # Errors
     /// All mistakes that the reader and the sections have found.
     pub fn read<T>(&self, read: impl FnOnce(&Section<'_>) -> T) -> Result<Reading<T>, Mistakes> {
+        self.read_whole(|root| read(&root))
+    }
+
+    /// As [`Document::read`], for a reader that takes the root mapping as any other.
+    /// # Errors
+    /// All mistakes that the reader and the sections have found.
+    pub fn read_whole<T>(
+        &self,
+        read: impl FnOnce(Section<'_>) -> T,
+    ) -> Result<Reading<T>, Mistakes> {
         section::read(&self.report, self.root.as_ref(), read)
     }
 }

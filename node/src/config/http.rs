@@ -1,16 +1,19 @@
 //! `http_config` and `tls_config`: how receivers reach their services.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use tocsin_service::mistake::Mistakes;
 use tocsin_service::secret::{HIDDEN, Secret};
-use tocsin_service::yaml::{Section, Value};
+use tocsin_service::yaml::{self, Section, Value};
+use tocsin_template::{TemplateError, Templates, standard};
 use url::Url;
 
 pub use super::source::{HostPort, Link, Source};
 
-use super::block::{Block, Form};
+use super::block::{Block, Form, Rules};
 use super::global::Global;
+use super::load::{File, file};
 use super::source::{bad_escape, rebase};
 use super::tree::Tree;
 
@@ -626,13 +629,22 @@ pub(crate) fn of_receiver_at(
     }
 }
 
-/// Whether the text is a template; its functions are not looked for.
-pub(crate) fn check_template(text: &str) -> Result<(), String> {
-    let mut rest = text;
-    while let Some((_, after)) = rest.split_once("{{") {
-        (_, rest) = after.split_once("}}").ok_or("unclosed action")?;
-    }
-    Ok(())
+/// Whether the text is a template that calls functions that exist.
+pub(crate) fn check_template(text: &str) -> Result<(), TemplateError> {
+    let functions = standard(jiff::Timestamp::UNIX_EPOCH, &jiff::tz::TimeZone::UTC);
+    Templates::new(functions.keys().copied()).check(text)
+}
+
+/// Reads a file that is one `http_config`; relative paths in it are relative to it.
+/// # Errors
+/// All mistakes in it, or why it could not be read.
+pub fn load(path: &Path) -> Result<HttpConfig, Mistakes> {
+    let File { text, name, directory } = file(path)?;
+    let rules = Rules { directory: directory.clone(), ..Rules::default() };
+    let document = yaml::parse(&text, &name)?;
+    let reading =
+        document.read_whole(|root| http(&mut Block::new(root, &rules), Some(&directory)))?;
+    Ok(reading.value)
 }
 
 /// Whether the receiver's own client says who it is by a header.

@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use tocsin_core::matcher::Mode;
@@ -21,16 +21,7 @@ use crate::options::Features;
 /// # Errors
 /// All mistakes in it, or why it could not be read.
 pub fn load(path: &Path, features: Features) -> Result<Config, Mistakes> {
-    let name = path.display().to_string();
-    let bytes = std::fs::read(path)
-        .map_err(|error| Mistake::of_file("", format!("open {name}: {}", reason(&error))))?;
-    let text = String::from_utf8(bytes).map_err(|error| {
-        let line = error.as_bytes()[..error.utf8_error().valid_up_to()]
-            .split(|byte| *byte == b'\n')
-            .count();
-        Mistake::of_file(name.as_str(), format!("not valid UTF-8 in line {line}"))
-    })?;
-    let directory = path.parent().unwrap_or(Path::new("")).to_owned();
+    let File { text, name, directory } = file(path)?;
     let mut config = read(&text, &name, Rules { mode: mode(features), directory, shown: false })?;
     if !features.event_recorder {
         config.event_recorder = None;
@@ -38,6 +29,26 @@ pub fn load(path: &Path, features: Features) -> Result<Config, Mistakes> {
     config.cfg_hash =
         meaning(&config).map_err(|message| Mistake::of_file(name.as_str(), message))?;
     Ok(config)
+}
+
+/// A file that was read.
+pub(super) struct File {
+    pub(super) text: String,
+    pub(super) name: String,
+    pub(super) directory: PathBuf,
+}
+
+pub(super) fn file(path: &Path) -> Result<File, Mistakes> {
+    let name = path.display().to_string();
+    let bytes = std::fs::read(path)
+        .map_err(|error| Mistake::of_file("", format!("open {name}: {}", reason(&error))))?;
+    let text = String::from_utf8(bytes).map_err(|error| {
+        let good = &error.as_bytes()[..error.utf8_error().valid_up_to()];
+        let line = good.split(|byte| *byte == b'\n').count();
+        Mistake::of_file(name.as_str(), format!("not valid UTF-8 in line {line}"))
+    })?;
+    let directory = path.parent().unwrap_or(Path::new("")).to_owned();
+    Ok(File { text, name, directory })
 }
 
 /// Checks a text; no other file is read.
@@ -64,7 +75,7 @@ fn mode(features: Features) -> Mode {
 }
 
 /// As Go says it, for people and tools that search for it.
-fn reason(error: &io::Error) -> String {
+pub(super) fn reason(error: &io::Error) -> String {
     match error.kind() {
         io::ErrorKind::NotFound => "no such file or directory".to_owned(),
         io::ErrorKind::PermissionDenied => "permission denied".to_owned(),

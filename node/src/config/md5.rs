@@ -1,4 +1,4 @@
-//! MD5, for one metric of upstream's. It protects nothing here.
+//! MD5, for one metric of upstream's and an old way to log in to mail servers.
 //! Source: RFC 1321.
 
 /// The first six bytes as a little-endian number.
@@ -9,7 +9,8 @@ pub(super) fn first_48_bits(text: &[u8]) -> u64 {
 
 const SHIFTS: [[u32; 4]; 4] = [[7, 12, 17, 22], [5, 9, 14, 20], [4, 11, 16, 23], [6, 10, 15, 21]];
 
-fn digest(text: &[u8]) -> [u8; 16] {
+/// The digest of the text.
+pub(crate) fn digest(text: &[u8]) -> [u8; 16] {
     let mut state = [0x6745_2301, 0xefcd_ab89, 0x98ba_dcfe, 0x1032_5476];
     let mut padded = text.to_vec();
     padded.push(0x80);

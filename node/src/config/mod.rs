@@ -4,6 +4,7 @@
 //! once, with its place. The blocks of integrations are read by the files in `notify`.
 
 pub(crate) mod block;
+mod cluster_tls;
 mod events;
 pub mod glob;
 pub(crate) mod global;
@@ -11,7 +12,7 @@ pub mod http;
 mod inhibit;
 mod interval;
 mod load;
-mod md5;
+pub(crate) mod md5;
 pub(crate) mod receiver;
 mod route;
 mod source;
@@ -28,6 +29,7 @@ use tocsin_core::mute::Intervals;
 use tocsin_core::route::Routes;
 use tocsin_service::mistake::Mistake;
 
+pub use cluster_tls::cluster_tls;
 pub use events::{BatchBounds, EventRecorder, Kafka, Webhook};
 pub use load::{check, load, load_shown};
 pub use receiver::{Integration, Receiver};

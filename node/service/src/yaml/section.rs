@@ -91,21 +91,16 @@ fn presentable(line: &str, place: Place) -> String {
 pub(super) fn read<T>(
     report: &Report,
     root: Option<&Node>,
-    read: impl FnOnce(&Section<'_>) -> T,
+    read: impl FnOnce(Section<'_>) -> T,
 ) -> Result<Reading<T>, Mistakes> {
     let report =
         Report { mistakes: RefCell::default(), warnings: RefCell::default(), ..report.clone() };
     let value = match root {
-        None => read(&Section::of(&report, "".into(), Place { line: 1, column: 1 }, &[])),
+        None => read(Section::of(&report, "".into(), Place { line: 1, column: 1 }, &[])),
         Some(root) => {
-            let field = Field {
-                report: &report,
-                node: root,
-                place: root.place,
-                path: Path::Done("".into()),
-            };
-            let section = field.section_or_empty();
-            read(&section)
+            let path = Path::Done("".into());
+            let field = Field { report: &report, node: root, place: root.place, path };
+            read(field.section_or_empty())
         }
     };
     let mistakes = report.mistakes.into_inner();
