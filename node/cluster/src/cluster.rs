@@ -188,7 +188,7 @@ impl Cluster {
     /// Times that this process stood still for more than a second: a guard compares it before and after.
     #[must_use]
     pub fn stalls(&self) -> u64 {
-        self.core.counts.stalls.load(Ordering::Relaxed)
+        self.core.counts.stalls(mono::now())
     }
 
     /// Publishes the hash of the configuration in use.
@@ -569,7 +569,7 @@ impl Counts {
             degraded_disk: get(&self.degraded_disk),
             degraded_slow_disk: get(&self.degraded_slow_disk),
             degraded_peers: get(&self.degraded_peers),
-            stalls: get(&self.stalls),
+            stalls: self.stalls(mono::now()),
             ..ClusterFacts::default()
         }
     }

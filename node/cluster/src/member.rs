@@ -67,6 +67,8 @@ pub(crate) struct Peer {
 /// An address that was configured or stored and belongs to no known member yet.
 #[derive(Clone, Debug, Default)]
 struct Unnamed {
+    /// Who was there in our former life.
+    id: Option<String>,
     since: Duration,
     reached: bool,
 }
@@ -90,6 +92,8 @@ pub(crate) struct Members {
     pub(crate) peers: BTreeMap<String, Peer>,
     unnamed: BTreeMap<SocketAddr, Unnamed>,
     next_line: u64,
+    /// Former lives of restarted members that the next tick tells of.
+    died: Vec<Change>,
 }
 
 impl Members {
@@ -103,12 +107,14 @@ impl Members {
             peers: BTreeMap::new(),
             unnamed: BTreeMap::new(),
             next_line: 0,
+            died: Vec::new(),
         }
     }
 
-    /// An address from flags, disk or gossip that should belong to a member.
-    pub(crate) fn expect(&mut self, address: SocketAddr, now: Duration) {
-        self.unnamed.entry(address).or_insert(Unnamed { since: now, reached: false });
+    /// An address from flags or disk that should belong to a member; `id`: to whom it belonged in our former life.
+    pub(crate) fn expect(&mut self, address: SocketAddr, id: Option<&str>, now: Duration) {
+        let id = id.map(str::to_owned);
+        self.unnamed.entry(address).or_insert(Unnamed { id, since: now, reached: false });
     }
 
     /// The address belongs to a member, to this node, or to nobody any more.
@@ -136,6 +142,9 @@ impl Members {
     pub(crate) fn opened(&mut self, line: Line, hello: &Hello, now: Duration) -> u64 {
         self.next_line += 1;
         let number = self.next_line;
+        // Who is met elsewhere is not missing where it was.
+        let former = self.unnamed.values_mut().filter(|it| it.id.as_ref() == Some(&hello.id));
+        former.for_each(|unnamed| unnamed.reached = true);
         let peer = self.peers.entry(hello.id.clone()).or_insert_with(|| Peer::new(hello, now));
         if peer.incarnation != hello.incarnation {
             // A restart: nothing that its former life said holds.
@@ -143,7 +152,12 @@ impl Members {
             let state = peer.state;
             *peer = Peer::new(hello, now);
             peer.lives = lives;
-            peer.state = if state == MemberState::Live { MemberState::Dead } else { state };
+            peer.state = state;
+            if state == MemberState::Live {
+                peer.state = MemberState::Dead;
+                let (id, node) = (hello.id.clone(), peer.node);
+                self.died.push(Change { id, node, from: Some(state), to: MemberState::Dead });
+            }
         }
         peer.left = false;
         peer.refused = false;
@@ -217,7 +231,7 @@ impl Members {
 
     /// Brings every state up to `now`; answers what changed.
     pub(crate) fn tick(&mut self, now: Duration) -> Vec<Change> {
-        let mut changes = Vec::new();
+        let mut changes = std::mem::take(&mut self.died);
         let (bound, forget) = (self.unreachable_after, self.forget_after);
         for (id, peer) in &mut self.peers {
             let before =
@@ -481,10 +495,29 @@ mod tests {
     fn configured_addresses_count_as_known_until_reached() {
         let mut members = members();
         let address = "127.0.0.1:9".parse().unwrap();
-        members.expect(address, secs(0));
+        members.expect(address, None, secs(0));
         assert_eq!((members.view(secs(0)).known, members.view(secs(0)).split), (2, true));
         members.settle_address(address);
         assert_eq!((members.view(secs(0)).known, members.view(secs(0)).split), (1, false));
+    }
+
+    #[test]
+    fn who_moved_is_not_missing_at_its_old_address() {
+        let mut members = members();
+        members.expect("127.0.0.1:9".parse().unwrap(), Some("b"), secs(0));
+        assert!(members.view(secs(0)).split);
+        members.opened(Line::ControlIn, &hello(1), secs(1));
+        assert_eq!(members.unreached().count(), 0);
+    }
+
+    #[test]
+    fn a_quick_restart_is_told_as_a_death() {
+        let (mut members, _) = live();
+        members.opened(Line::ControlOut, &hello(2), secs(1));
+        members.opened(Line::ControlIn, &hello(2), secs(1));
+        members.pong("b", secs(1), Duration::from_millis(1), 0);
+        let told: Vec<_> = members.tick(secs(1)).iter().map(|change| change.to).collect();
+        assert_eq!(told, vec![MemberState::Dead, MemberState::Live]);
     }
 
     #[test]

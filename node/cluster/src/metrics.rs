@@ -43,8 +43,13 @@ pub(crate) struct Counts {
     pub(crate) degraded_peers: AtomicU64,
     pub(crate) writes: AtomicU64,
     pub(crate) write_micros: AtomicU64,
-    pub(crate) stalls: AtomicU64,
+    stalls: AtomicU64,
+    /// Monotonic milliseconds of the last tick.
+    tick_ms: AtomicU64,
 }
+
+/// A tick that comes this late was a stall.
+const STALL: Duration = Duration::from_millis(1_200);
 
 impl Counts {
     pub(crate) fn add(counter: &AtomicU64, n: u64) {
@@ -53,6 +58,27 @@ impl Counts {
 
     pub(crate) fn add_time(counter: &AtomicU64, time: Duration) {
         Self::add(counter, u64::try_from(time.as_micros()).unwrap_or(u64::MAX));
+    }
+
+    /// The clockwork ticks; true when it stood still since the last tick.
+    pub(crate) fn ticked(&self, now: Duration) -> bool {
+        let stalled = self.is_stalled(now);
+        self.stalls.fetch_add(u64::from(stalled), Ordering::Relaxed);
+        let now_ms = u64::try_from(now.as_millis()).unwrap_or(u64::MAX);
+        self.tick_ms.store(now_ms, Ordering::Relaxed);
+        stalled
+    }
+
+    fn is_stalled(&self, now: Duration) -> bool {
+        match self.tick_ms.load(Ordering::Relaxed) {
+            0 => false,
+            last => STALL < now.saturating_sub(Duration::from_millis(last)),
+        }
+    }
+
+    /// Stalls until now; one that the next tick will find counts already.
+    pub(crate) fn stalls(&self, now: Duration) -> u64 {
+        self.stalls.load(Ordering::Relaxed) + u64::from(self.is_stalled(now))
     }
 
     pub(crate) fn member_changed(&self, change: &Change) {
@@ -183,4 +209,20 @@ pub struct PeerFacts {
     pub round_trip: Option<Duration>,
     /// Since its last Pong.
     pub last_contact: Option<Duration>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stall_counts_once_before_and_after_its_tick() {
+        let counts = Counts::default();
+        let at = |ms: u64| Duration::from_millis(5_000 + ms);
+        assert!(!counts.ticked(at(0)));
+        assert_eq!(counts.stalls(at(1_100)), 0);
+        assert_eq!(counts.stalls(at(1_300)), 1);
+        assert!(counts.ticked(at(1_300)));
+        assert_eq!(counts.stalls(at(1_301)), 1);
+    }
 }

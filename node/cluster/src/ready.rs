@@ -27,8 +27,6 @@ const ALONE_AFTER: Duration = Duration::from_secs(10);
 const RESOLVE_EVERY: Duration = Duration::from_secs(15);
 /// The tick that finds members silent and this process stalled.
 const TICK: Duration = Duration::from_millis(200);
-/// A tick that comes this late was a stall.
-const STALL: Duration = Duration::from_secs(1);
 /// A catch-up may hold notifications back for this long, within `CATCH_UP_WINDOW`.
 const CATCH_UP: Duration = Duration::from_secs(5);
 const CATCH_UP_WINDOW: Duration = Duration::from_secs(30);
@@ -114,7 +112,7 @@ async fn listen(core: &Arc<Core>) -> Result<TcpListener, ClusterError> {
         members.me.address = mine.to_string();
         // Names follow once they are resolved.
         let literal = options.peers.iter().filter_map(|peer| peer.parse().ok());
-        literal.filter(|peer| *peer != mine).for_each(|peer| members.expect(peer, now));
+        literal.filter(|peer| *peer != mine).for_each(|peer| members.expect(peer, None, now));
     });
     warn_of_trust(core);
     info!(address = %bound, advertise = %mine, name = core.identity.id, "cluster listens");
@@ -153,12 +151,12 @@ fn warn_of_trust(core: &Core) {
 }
 
 /// Joins, becomes ready, and keeps the connections of this node going.
-async fn join(core: &Arc<Core>, listener: Option<TcpListener>, stored: Vec<SocketAddr>) {
+async fn join(core: &Arc<Core>, listener: Option<TcpListener>, stored: Vec<(String, SocketAddr)>) {
     let Some(listener) = listener else { return std::future::pending().await };
     let mine = lock(&core.members).me.address.parse::<SocketAddr>().ok();
     let accept = tokio::spawn(mesh::accept(Arc::clone(core), listener));
-    for address in &stored {
-        expect(core, *address);
+    for (id, address) in &stored {
+        expect(core, *address, Some(id));
     }
     resolve_once(core).await;
     let gossip = async {
@@ -177,10 +175,10 @@ async fn join(core: &Arc<Core>, listener: Option<TcpListener>, stored: Vec<Socke
     accept.abort();
 }
 
-fn expect(core: &Arc<Core>, address: SocketAddr) {
+fn expect(core: &Arc<Core>, address: SocketAddr, id: Option<&str>) {
     let mine = lock(&core.members).me.address == address.to_string();
     if !mine && !core.net.is_own(address) {
-        core.with_members(|members, now| members.expect(address, now));
+        core.with_members(|members, now| members.expect(address, id, now));
         mesh::ensure(core, address, false);
     }
 }
@@ -204,7 +202,7 @@ async fn resolve_once(core: &Arc<Core>) {
                 for address in found {
                     if lock(&core.net.configured).insert(address) {
                         Counts::add(&core.counts.refresh_joins, 1);
-                        expect(core, address);
+                        expect(core, address, None);
                     }
                     mesh::ensure(core, address, false);
                 }
@@ -388,14 +386,10 @@ fn show_disk(core: &Core, healthy: bool) {
 async fn tick(core: &Core) {
     let mut every = tokio::time::interval(TICK);
     every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    let mut last = mono::now();
     loop {
         every.tick().await;
-        let now = mono::now();
-        let stalled = TICK + STALL < now.saturating_sub(last);
-        last = now;
+        let stalled = core.counts.ticked(mono::now());
         if stalled {
-            Counts::add(&core.counts.stalls, 1);
             warn!("process stood still, catching up");
         }
         let live: Vec<String> = core.with_members(|members, now| {
@@ -414,10 +408,14 @@ fn peers_file(core: &Core) -> Option<std::path::PathBuf> {
     core.options.storage.as_deref().map(|path| path.join("tocsin").join("peers"))
 }
 
-/// Addresses of members as this node's former life knew them.
-fn stored_peers(core: &Core) -> Vec<SocketAddr> {
+/// Members and their addresses as this node's former life knew them.
+fn stored_peers(core: &Core) -> Vec<(String, SocketAddr)> {
     let text = peers_file(core).and_then(|path| std::fs::read_to_string(path).ok());
-    text.iter().flat_map(|text| text.lines()).filter_map(|line| line.parse().ok()).collect()
+    let read = |line: &str| {
+        let (address, id) = line.split_once(' ')?;
+        Some((id.to_owned(), address.parse().ok()?)).filter(|(id, _)| *id != core.identity.id)
+    };
+    text.iter().flat_map(|text| text.lines()).filter_map(read).collect()
 }
 
 /// Keeps the addresses of members for the next life.
@@ -430,7 +428,7 @@ async fn remember_peers(core: &Core) {
             .members
             .iter()
             .filter(|member| !member.me && member.state != MemberState::Left)
-            .map(|member| format!("{}\n", member.address))
+            .map(|member| format!("{} {}\n", member.address, member.name))
             .collect();
         if stored.as_ref() != Some(&addresses)
             && let Some(path) = peers_file(core)

@@ -30,6 +30,9 @@ const SILENCE: Duration = Duration::from_secs(2);
 /// Waits after the first failures; a second refusal soon after the first proves death.
 const REDIAL_MS: [u64; 5] = [100, 200, 500, 1_000, 2_000];
 
+/// An address that its member has left for another one is dialled for this long.
+const MOVED_FOR: Duration = Duration::from_secs(600);
+
 /// Why a dial did not lead to a session.
 #[derive(Debug, thiserror::Error)]
 enum DialError {
@@ -120,9 +123,11 @@ async fn dial(core: &Arc<Core>, address: SocketAddr, kick: &Notify) {
             }
         }
         let idle = mono::now().saturating_sub(last_ok);
-        let kept = lock(&core.net.configured).contains(&address);
-        if !kept && core.options.reconnect_timeout < idle {
+        if is_given_up(core, address, known.as_ref(), idle) {
             return;
+        }
+        if failures > 1 && is_heard(core, address) && core.net.may_say("one way") {
+            warn!(%address, "a peer reaches this node but cannot be reached at the address that it advertises");
         }
         let rest = pause(core, failures, known.as_ref());
         tokio::select! {
@@ -131,6 +136,30 @@ async fn dial(core: &Arc<Core>, address: SocketAddr, kick: &Notify) {
             () = core.net.closing.cancelled() => return,
         }
     }
+}
+
+/// Whether nobody needs the address: neither flags nor names lead there, and who was there is away for too long or lives elsewhere.
+fn is_given_up(core: &Core, address: SocketAddr, known: Option<&String>, idle: Duration) -> bool {
+    if lock(&core.net.configured).contains(&address) {
+        return false;
+    }
+    let text = address.to_string();
+    let members = lock(&core.members);
+    let moved = known
+        .and_then(|id| members.peers.get(id))
+        .is_some_and(|peer| peer.state == MemberState::Live && peer.address != text);
+    let bound = core.options.reconnect_timeout;
+    idle > if moved { bound.min(MOVED_FOR) } else { bound }
+}
+
+/// Whether a peer that advertises the address has dialled us.
+fn is_heard(core: &Core, address: SocketAddr) -> bool {
+    let text = address.to_string();
+    let members = lock(&core.members);
+    let mut there = members.peers.iter().filter(|(_, peer)| peer.address == text);
+    there.any(|(id, _)| {
+        members.is_open(id, Line::ControlIn) && !members.is_open(id, Line::ControlOut)
+    })
 }
 
 /// How long to wait after so many failures: a member is tried every 2 s, who left or never answered at the reconnect interval.
@@ -177,7 +206,9 @@ fn rejected(core: &Core, address: SocketAddr, reject: &Reject) {
     Counts::add(&core.counts.name_conflicts, 1);
     let since = *lock(&core.net.name_in_use).get_or_insert_with(mono::now);
     if 2 * core.options.unreachable_after() < mono::now().saturating_sub(since) {
-        error!(%address, name = core.identity.id, "another live node has this node's name");
+        if core.net.may_say("name") {
+            error!(%address, name = core.identity.id, "another live node has this node's name");
+        }
         core.net.fatal.send_replace(true);
     }
 }
