@@ -1,12 +1,14 @@
 //! A sorted set of names and values, as templates and payloads see labels and annotations.
 
 use std::fmt;
+use std::sync::Arc;
 
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
-/// Names with values, sorted by name, each name once. Absent names read as the empty text.
+/// Names with values, sorted by name, each name once. Absent names read as the empty text. A copy
+/// costs no text.
 #[derive(Clone, Default, PartialEq, Eq, Hash)]
-pub struct Kv(Vec<(Box<str>, Box<str>)>);
+pub struct Kv(Arc<[(Arc<str>, Arc<str>)]>);
 
 impl Kv {
     /// The value of `name`, or the empty text.
@@ -47,13 +49,28 @@ impl Kv {
     /// A copy without `names`.
     #[must_use]
     pub fn without(&self, names: &[impl AsRef<str>]) -> Self {
-        let kept = |(name, _): &&(Box<str>, Box<str>)| !names.iter().any(|n| n.as_ref() == &**name);
+        let kept = |(name, _): &&(Arc<str>, Arc<str>)| !names.iter().any(|n| n.as_ref() == &**name);
         Self(self.0.iter().filter(kept).cloned().collect())
     }
 
     /// Keeps the pairs that `other` has too, with the same value.
     pub fn intersect(&mut self, other: &Self) {
-        self.0.retain(|(name, value)| other.has(name) && other.get(name) == &**value);
+        let same = |(name, value): &(Arc<str>, Arc<str>)| {
+            other.find(name).is_some_and(|at| other.0[at].1 == *value)
+        };
+        if !self.0.iter().all(same) {
+            self.0 = self.0.iter().filter(|pair| same(pair)).cloned().collect();
+        }
+    }
+
+    /// Pairs whose texts can be kept.
+    pub(super) fn shared(&self) -> &[(Arc<str>, Arc<str>)] {
+        &self.0
+    }
+
+    /// The value of `name`, to be kept.
+    pub(super) fn shared_value(&self, name: &str) -> Option<Arc<str>> {
+        self.find(name).map(|at| Arc::clone(&self.0[at].1))
     }
 
     fn find(&self, name: &str) -> Option<usize> {
@@ -61,10 +78,10 @@ impl Kv {
     }
 }
 
-impl<N: Into<Box<str>>, V: Into<Box<str>>> FromIterator<(N, V)> for Kv {
+impl<N: Into<Arc<str>>, V: Into<Arc<str>>> FromIterator<(N, V)> for Kv {
     /// The last value of a repeated name wins.
     fn from_iter<I: IntoIterator<Item = (N, V)>>(pairs: I) -> Self {
-        let mut pairs: Vec<(Box<str>, Box<str>)> =
+        let mut pairs: Vec<(Arc<str>, Arc<str>)> =
             pairs.into_iter().map(|(name, value)| (name.into(), value.into())).collect();
         let sorted = pairs.windows(2).all(|two| two[0].0 < two[1].0);
         if !sorted {
@@ -72,7 +89,7 @@ impl<N: Into<Box<str>>, V: Into<Box<str>>> FromIterator<(N, V)> for Kv {
             pairs.sort_by(|a, b| a.0.cmp(&b.0));
             pairs.dedup_by(|later, kept| later.0 == kept.0);
         }
-        Self(pairs)
+        Self(pairs.into())
     }
 }
 

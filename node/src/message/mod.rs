@@ -2,6 +2,9 @@
 
 mod data;
 mod kv;
+mod object;
+mod text;
 
 pub use data::{Alert, AlertStatus, Data, Group};
 pub use kv::Kv;
+pub use text::{TemplateError, Templates};
