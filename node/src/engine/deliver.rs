@@ -1,0 +1,406 @@
+//! What happens to a due group: its members are looked at, and each integration of its receiver is told what it does not
+//! know yet, by one node of the cluster.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use jiff::Timestamp;
+use tocsin_cluster::{Claim, ClaimRequest, Grant, Release, Stamp, kind};
+use tocsin_core::group::Batch;
+use tocsin_core::nflog::{Entry, EntryKey, Reason, needs_update};
+use tocsin_core::route::Route;
+use tocsin_core::time;
+use tokio::sync::Notify;
+use tokio::time::Instant;
+use tracing::{debug, error};
+
+use super::counts::IntegrationNumbers;
+use super::live::{Integration, Live};
+use super::log::Logged;
+use super::look::{Look, look};
+use super::sending::Sending;
+use super::{Flushed, Shared};
+use crate::message::Kv;
+use crate::notify::{self, Attempt, Attempts, Context, Outcome, ReceiverData, SendError, Sent};
+
+/// No flush has less time than this.
+const DEADLINE_MIN: Duration = Duration::from_secs(10);
+
+/// How often a flush that waits asks whether those before it have failed.
+const GLANCE: Duration = Duration::from_millis(300);
+
+/// A flush on its way.
+pub(super) struct Flush {
+    shared: Arc<Shared>,
+    live: Arc<Live>,
+    route: Route,
+    batch: Batch,
+    began: Instant,
+}
+
+/// How one integration ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    /// It was told, or there was nothing to tell it.
+    Told,
+    /// Another node has told it at this tick; what it did not tell yet is told at the next one.
+    ByAnother,
+    /// It could not be told; the group keeps what has ended.
+    Failed,
+}
+
+impl Flush {
+    /// A flush of that batch; `None` when its route is gone.
+    pub(super) fn new(shared: Arc<Shared>, live: Arc<Live>, batch: Batch) -> Option<Self> {
+        let route = live.routes().get(batch.route)?.clone();
+        Some(Self { shared, live, route, batch, began: Instant::now() })
+    }
+
+    /// What the loop must know when this flush comes to nothing.
+    pub(super) fn nothing(&self) -> Flushed {
+        Flushed { group: self.batch.id, tick: self.batch.tick, removed: Vec::new() }
+    }
+
+    /// Tells everybody; answers what the loop must know.
+    pub(super) async fn run(self) -> Flushed {
+        let first = self.look(&self.batch.members);
+        for (why, alerts) in &first.taken_out {
+            self.shared.counts.suppressed(*why, *alerts);
+        }
+        self.shared.dispatch.mark(self.batch.id, first.marks.clone());
+        debug!(group_key = %self.batch.key, alerts = first.alerts.len(), "flushing group");
+        let mut ends = Vec::new();
+        if !first.alerts.is_empty() {
+            let first = Arc::new(first);
+            let integrations = self.live.integrations(&self.route.receiver);
+            ends = join_all(integrations.iter().map(|one| self.tell(one, &first))).await;
+            return self.flushed(&first, &ends);
+        }
+        self.flushed(&first, &ends)
+    }
+
+    fn flushed(&self, first: &Look, ends: &[End]) -> Flushed {
+        let removed = if ends.contains(&End::Failed) {
+            Vec::new()
+        } else {
+            let all_told = !ends.contains(&End::ByAnother);
+            let leaves = |hash| all_told || !self.is_listed_firing(hash);
+            let ended = first.ended.iter().filter(|ended| leaves(ended.hash));
+            ended.map(|ended| (ended.alert, ended.stamp)).collect()
+        };
+        Flushed { group: self.batch.id, tick: self.batch.tick, removed }
+    }
+
+    fn is_listed_firing(&self, hash: u64) -> bool {
+        let (live, log) = (&self.live, &self.shared.log);
+        super::dispatch::entries(&self.batch.key, &self.route.receiver, live, log)
+            .any(|logged| logged.entry.lists_firing(hash))
+    }
+
+    fn look(&self, members: &[tocsin_core::label::Fingerprint]) -> Look {
+        let now = self.shared.clock.now();
+        look(&self.shared, &self.live, &self.route, members, self.batch.tick, now)
+    }
+
+    async fn tell(&self, integration: &Integration, first: &Arc<Look>) -> End {
+        let receiver = &self.route.receiver;
+        let counts = &self.shared.counts;
+        let mut delivery = Delivery {
+            flush: self,
+            integration,
+            key: EntryKey {
+                group_key: self.batch.key.as_ref().into(),
+                receiver: receiver.clone(),
+                integration: integration.kind.into(),
+                index: integration.index,
+            },
+            context: self.context(first),
+            first: Some(Arc::clone(first)),
+            pending: None,
+            patience: Patience::default(),
+            end: End::Told,
+            counted: false,
+        };
+        let deadline = self.deadline();
+        let outcome =
+            notify::deliver(&integration.name, &mut delivery, deadline, &self.live.stop).await;
+        match outcome {
+            Outcome::Nothing => delivery.end,
+            Outcome::Sent { .. } => End::Told,
+            Outcome::Failed(failure) => {
+                delivery.count_begin();
+                counts.integration(integration.kind, receiver, |n| n.failure(failure.reason));
+                if self.live.stop.is_cancelled() {
+                    debug!(receiver = %receiver, group_key = %self.batch.key, error = %failure, "notification abandoned");
+                } else {
+                    error!(receiver = %receiver, group_key = %self.batch.key, error = %failure, "notification failed");
+                }
+                End::Failed
+            }
+        }
+    }
+
+    fn context(&self, first: &Look) -> Context {
+        let group_labels: Kv = self.batch.labels.iter().collect();
+        let route_labels = self.live.route_labels(&self.route, &group_labels, &first.alerts);
+        Context::new(self.batch.key.as_ref().to_owned(), group_labels, route_labels)
+    }
+
+    fn deadline(&self) -> Instant {
+        let cluster = &self.shared.cluster;
+        let waits = cluster.rank_wait(cluster.rank(self.batch.key.as_bytes()).own);
+        self.began + self.route.group_interval.max(DEADLINE_MIN) + waits
+    }
+}
+
+/// One integration on its way to be told.
+struct Delivery<'a> {
+    flush: &'a Flush,
+    integration: &'a Integration,
+    key: EntryKey,
+    context: Context,
+    /// The look of the tick, as long as nothing can have changed since.
+    first: Option<Arc<Look>>,
+    pending: Option<Pending>,
+    /// How long to wait for another node that is at it.
+    patience: Patience,
+    end: End,
+    counted: bool,
+}
+
+/// An attempt that may be made now.
+struct Pending {
+    plan: Plan,
+    /// The stamp of the moment when its request was written.
+    moment: u64,
+    grant: Grant,
+    _sending: Sending,
+}
+
+/// What the coming attempt tells.
+struct Plan {
+    reason: Reason,
+    firing: Vec<u64>,
+    resolved: Vec<u64>,
+    data: ReceiverData,
+    /// The entry that this is based on.
+    known: Option<Stamp>,
+}
+
+impl Delivery<'_> {
+    /// What there is to tell now, if anything; `end` says why not.
+    fn plan(&mut self) -> Option<(Plan, Arc<Look>)> {
+        let flush = self.flush;
+        let shared = &flush.shared;
+        let look = self
+            .first
+            .take()
+            .unwrap_or_else(|| Arc::new(flush.look(&shared.dispatch.members(flush.batch.id))));
+        let logged = shared.log.get(&self.key);
+        shared.counts.log_query(logged.is_some());
+        if logged.as_ref().is_some_and(|logged| self.is_done_by(logged)) {
+            self.end = End::ByAnother;
+            return None;
+        }
+        self.end = End::Told;
+        if look.alerts.is_empty() {
+            return None;
+        }
+        let entry = logged.as_ref().map(|logged| &logged.entry);
+        let reason = needs_update(
+            entry,
+            &look.firing,
+            &look.resolved,
+            self.integration.send_resolved,
+            flush.route.repeat_interval,
+            flush.batch.tick,
+        )?;
+        let data = match (reason, entry) {
+            (Reason::First, _) | (_, None) => ReceiverData::new(),
+            (_, Some(entry)) => entry.data.clone(),
+        };
+        let (firing, resolved) = (look.firing.clone(), look.resolved.clone());
+        let known = logged.as_ref().map(|logged| logged.stamp);
+        Some((Plan { reason, firing, resolved, data, known }, look))
+    }
+
+    fn is_done_by(&self, logged: &Logged) -> bool {
+        let Flush { route, batch, .. } = self.flush;
+        logged.entry.covers(logged.arrived_at, batch.tick, route.group_interval)
+    }
+
+    /// Waits while a better-ranked node may do it; answers at once when this node is the first. True when it waited, so that
+    /// everything must be looked at again.
+    async fn waits_for_others(&mut self, told: &Notify) -> bool {
+        let Flush { shared, batch, began, .. } = self.flush;
+        let cluster = &shared.cluster;
+        let mut view = cluster.watch();
+        let rank = cluster.rank(batch.key.as_bytes());
+        let until = *began + cluster.rank_wait(rank.own);
+        let key = self.key.to_string();
+        let failed = || cluster.all_better_failed(key.as_bytes(), &rank);
+        if until <= Instant::now() || failed() {
+            if !rank.is_owner() && !self.counted {
+                shared.counts.takeover(if until <= Instant::now() { "waited" } else { "failed" });
+            }
+            return false;
+        }
+        // Failures are asked for now and then: news of every claim would wake every flush that waits.
+        while !failed() && Instant::now() < until {
+            tokio::select! {
+                () = tokio::time::sleep_until(until.min(Instant::now() + GLANCE)) => {}
+                _ = view.changed() => break,
+                () = told.notified() => break,
+            }
+        }
+        true
+    }
+
+    /// Asks the others. `None`: look again.
+    async fn claim(&mut self, plan: &Plan, look: &Look) -> Option<Grant> {
+        let Flush { shared, batch, .. } = self.flush;
+        let stalls = shared.cluster.stalls();
+        let request = ClaimRequest {
+            kind: kind::LOG,
+            key: self.key.to_string().into(),
+            group_key: batch.key.as_bytes().to_vec().into(),
+            known: plan.known,
+            hold: self.claim_hold(),
+        };
+        match shared.cluster.claim(request).await {
+            Claim::Granted(grant) => {
+                shared.counts.claim("grant");
+                let same = look.silences_version == shared.silences.version();
+                let awake = stalls == shared.cluster.stalls();
+                (same && awake && !grant.is_lost()).then_some(grant)
+            }
+            Claim::Busy(busy) => {
+                shared.counts.claim("busy");
+                let bound = self.patience.next();
+                busy.wait(bound).await;
+                None
+            }
+            Claim::Done => {
+                shared.counts.claim("done");
+                None
+            }
+        }
+    }
+
+    fn claim_hold(&self) -> Duration {
+        let twice = self.flush.shared.options.cluster.peer_timeout * 2;
+        twice.max(self.integration.notifier.timeout().unwrap_or_default())
+    }
+
+    fn count_begin(&mut self) {
+        if !self.counted {
+            self.counted = true;
+            let receiver = &self.flush.route.receiver;
+            let change = |numbers: &mut IntegrationNumbers| numbers.notifications += 1;
+            self.flush.shared.counts.integration(self.integration.kind, receiver, change);
+        }
+    }
+
+    fn entry(&self, plan: &Plan, sent: &Sent, at: Timestamp) -> Entry {
+        Entry {
+            timestamp: at,
+            flush_at: self.flush.batch.tick,
+            firing: plan.firing.clone(),
+            resolved: plan.resolved.clone(),
+            data: sent.receiver_data.clone().unwrap_or_else(|| plan.data.clone()),
+        }
+    }
+}
+
+impl Attempts for Delivery<'_> {
+    async fn next(&mut self, _attempt: u32) -> Option<notify::Batch> {
+        let shared = Arc::clone(&self.flush.shared);
+        loop {
+            let told = shared.waiters.of(&self.flush.batch.key);
+            shared.wait_caught_up().await;
+            let (plan, look) = self.plan()?;
+            if self.waits_for_others(&told).await {
+                continue;
+            }
+            let Some(sending) = shared.sendings.begin(&self.key).await else { continue };
+            let Some(grant) = self.claim(&plan, &look).await else { continue };
+            self.count_begin();
+            let batch = notify::Batch {
+                alerts: look.alerts.clone(),
+                reason: plan.reason.as_str(),
+                receiver_data: plan.data.clone(),
+            };
+            self.pending = Some(Pending { plan, moment: 0, grant, _sending: sending });
+            return Some(batch);
+        }
+    }
+
+    async fn send(&mut self, batch: notify::Batch) -> Result<Sent, SendError> {
+        // Closed never: the semaphore lives as long as the integration.
+        let _permit = self.integration.permits.acquire().await;
+        if let Some(pending) = &mut self.pending {
+            pending.moment = self.flush.shared.cluster.put(|writer| writer.moment());
+            pending.grant.sending();
+        }
+        self.integration.notifier.send(&self.context, &batch).await
+    }
+
+    async fn done(&mut self, attempt: &Attempt<'_>) {
+        let Some(pending) = self.pending.take() else { return };
+        let Flush { shared, route, .. } = self.flush;
+        let at = time::sub(shared.clock.now(), attempt.began.elapsed());
+        let skipped = matches!(attempt.result, Some(Ok(Sent { skipped: true, .. })));
+        if !skipped {
+            let failed = !matches!(attempt.result, Some(Ok(_)));
+            let count = |numbers: &mut IntegrationNumbers| numbers.attempt(attempt.took, failed);
+            shared.counts.integration(self.integration.kind, &route.receiver, count);
+            self.flush.remember(&self.key, &pending.plan, attempt, at);
+        }
+        let Some(Ok(sent)) = attempt.result else {
+            pending.grant.release(Release::Failed);
+            return;
+        };
+        let entry = self.entry(&pending.plan, sent, at);
+        shared.write_log(&self.key, &entry, pending.moment, route.repeat_interval).await;
+        pending.grant.release(Release::Ok);
+    }
+}
+
+impl Flush {
+    /// Adds an attempt to the history.
+    fn remember(&self, key: &EntryKey, plan: &Plan, attempt: &Attempt<'_>, at: Timestamp) {
+        use tocsin_core::history;
+        let (outcome, text) = match attempt.result {
+            Some(Ok(_)) => (history::Outcome::Sent, String::new()),
+            Some(Err(error)) if error.retry() => (history::Outcome::Retried, notify::report(error)),
+            Some(Err(error)) => (history::Outcome::Failed, notify::report(error)),
+            None => (history::Outcome::Failed, "no answer in time".to_owned()),
+        };
+        let attempt = history::Attempt {
+            at,
+            node: self.shared.cluster.name().into(),
+            reason: plan.reason,
+            outcome,
+            text: text.into(),
+            firing: u32::try_from(plan.firing.len()).unwrap_or(u32::MAX),
+            resolved: u32::try_from(plan.resolved.len()).unwrap_or(u32::MAX),
+        };
+        self.shared.write_history(key, attempt);
+    }
+}
+
+/// 200 ms, doubling to 5 s, give or take a quarter.
+#[derive(Debug, Default)]
+struct Patience {
+    waits: u32,
+}
+
+impl Patience {
+    fn next(&mut self) -> Duration {
+        let wait = Duration::from_millis(200 << self.waits.min(5)).min(Duration::from_secs(5));
+        self.waits += 1;
+        let part = getrandom::u32().map_or(0.5, |bits| f64::from(bits) / f64::from(u32::MAX));
+        wait.mul_f64(0.75 + part / 2.0)
+    }
+}
