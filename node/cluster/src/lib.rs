@@ -6,7 +6,6 @@
 
 mod address;
 mod bridge;
-mod certificates;
 mod claim;
 mod cluster;
 mod core;
@@ -30,12 +29,11 @@ mod tls;
 mod view;
 mod wait;
 
-pub use certificates::Certificates;
 pub use claim::{Busy, Claim, ClaimRequest, Grant, Release};
 pub use cluster::{Cluster, ClusterError};
 pub use hlc::hlc_ms;
 pub use metrics::{ClusterFacts, PeerFacts};
-pub use options::{Options, SyncMode, Trust};
+pub use options::{Certificates, Options, SyncMode, Trust};
 pub use owner::{Behind, Rank};
 pub use ready::Ready;
 pub use record::{Draft, Kind, Record, Stamp, kind};

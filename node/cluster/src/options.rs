@@ -4,8 +4,6 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::certificates::Certificates;
-
 /// When a write counts as on disk.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum SyncMode {
@@ -37,6 +35,29 @@ impl fmt::Debug for Trust {
             Self::Certificates(_) => "Certificates(<secret>)",
         })
     }
+}
+
+/// The parts of a `--cluster.tls-config` file, as PEM texts.
+#[derive(Clone, Default)]
+pub struct Certificates {
+    /// Chain that this node shows to those who dial it.
+    pub server_cert: String,
+    /// Its key.
+    pub server_key: String,
+    /// Authorities of the certificates that dialling nodes must show.
+    pub server_client_ca: String,
+    /// One of these names must be in their certificates; empty: any.
+    pub client_allowed_sans: Vec<String>,
+    /// Chain that this node shows when it dials.
+    pub client_cert: String,
+    /// Its key.
+    pub client_key: String,
+    /// Authorities of the certificates of nodes that are dialled; the system's when empty.
+    pub client_ca: String,
+    /// Name to expect in their certificates; the dialled address when empty.
+    pub client_server_name: String,
+    /// Accept any certificate from nodes that are dialled.
+    pub client_skip_verify: bool,
 }
 
 /// How a node stores, talks and decides. The defaults are those of the flags.

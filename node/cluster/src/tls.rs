@@ -15,9 +15,8 @@ use rustls::server::{ParsedCertificate, WebPkiClientVerifier};
 use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, ServerConfig, SignatureScheme};
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 
-use crate::certificates::Certificates;
 use crate::cluster::ClusterError;
-use crate::options::Trust;
+use crate::options::{Certificates, Trust};
 
 /// Name in every certificate that is made from a secret.
 const NODE_NAME: &str = "node.tocsin";
@@ -87,8 +86,16 @@ impl Tls {
     }
 
     fn from_certificates(given: &Certificates) -> Result<Self, ClusterError> {
+        // Both sides always show a certificate; what one section lacks the other one has.
+        let or = |one: &'_ str, other: &'_ str| if one.is_empty() { other } else { one }.to_owned();
+        let client_ca = or(&given.server_client_ca, &given.client_ca);
+        if client_ca.is_empty() {
+            return Err(trust_error("tls_server_config needs client_ca_file"));
+        }
+        let client_cert = or(&given.client_cert, &given.server_cert);
+        let client_key = or(&given.client_key, &given.server_key);
         let server = server(
-            roots(&given.server_client_ca)?,
+            roots(&client_ca)?,
             chain(&given.server_cert)?,
             private_key(&given.server_key)?,
         )?;
@@ -97,7 +104,7 @@ impl Tls {
             (false, false) => Roots::These(roots(&given.client_ca)?),
             (false, true) => Roots::These(system_roots()?),
         };
-        let client = client(trusted, chain(&given.client_cert)?, private_key(&given.client_key)?)?;
+        let client = client(trusted, chain(&client_cert)?, private_key(&client_key)?)?;
         let name = match given.client_server_name.as_str() {
             "" => None,
             name => Some(ServerName::try_from(name.to_owned()).map_err(trust_error)?),
