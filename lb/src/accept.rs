@@ -111,7 +111,8 @@ fn is_full(lb: &Balancer, frontend: usize) -> bool {
     let topology = lb.topology.load();
     let front = topology.frontends.get(frontend);
     lb.clients() >= topology.config.global.maxconn
-        || front.is_none_or(|f| f.counters.current() >= u64::from(f.options.maxconn))
+        || front
+            .is_none_or(|f| f.is_paused() || f.counters.current() >= u64::from(f.options.maxconn))
 }
 
 /// Gives a client to the thread with the fewest, preferring this one.

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use arc_swap::ArcSwap;
 
 use crate::balance::{Candidate, RoundRobin, better_of_two, least_busy};
-use crate::config::{BackendOptions, Balance, CheckOptions, ServerOptions};
+use crate::config::{BackendOptions, Balance, CheckOptions, Observe, OnError, ServerOptions};
 use crate::health::{CheckResult, CheckStatus, Flip, Health};
 use crate::queue::Queue;
 use crate::stats::Counters;
@@ -75,6 +75,7 @@ pub(crate) struct Server {
     whole: AtomicBool,
     active: AtomicU32,
     most_active: AtomicU32,
+    errors_in_row: AtomicU32,
     /// Asks for a check at once.
     pub kick: tokio::sync::Notify,
     /// Rises when pooled connections are no longer wanted.
@@ -170,6 +171,7 @@ impl Server {
             whole: AtomicBool::new(false),
             active: AtomicU32::new(0),
             most_active: AtomicU32::new(0),
+            errors_in_row: AtomicU32::new(0),
             kick: tokio::sync::Notify::new(),
             generation: AtomicU32::new(0),
             idle: AtomicU32::new(0),
@@ -296,6 +298,34 @@ impl Server {
         state.refuses_load = result.status == CheckStatus::L7OkConditional;
         state.result = result;
         let flip = state.health.record(passed);
+        self.flipped(&mut state, flip, now_ms)
+    }
+
+    /// Takes in how traffic went. Too many errors in a row are a finding, which does what the rule says.
+    pub(crate) fn observe(&self, rule: &Observe, good: bool, now_ms: u64) -> Option<Change> {
+        if good {
+            self.errors_in_row.store(0, Relaxed);
+            return None;
+        }
+        let errors = self.errors_in_row.fetch_add(1, Relaxed) + 1;
+        if errors < rule.error_limit {
+            return None;
+        }
+        self.errors_in_row.store(0, Relaxed);
+        let mut state = self.lock();
+        if rule.on_error != OnError::FastInter && state.health.is_up() {
+            let info = format!("{errors} errors in a row");
+            state.result =
+                CheckResult { status: CheckStatus::Observed, http: None, duration_ms: 0, info };
+        }
+        let flip = match rule.on_error {
+            OnError::FastInter => None,
+            OnError::FailCheck => state.health.record(false),
+            OnError::SuddenDeath if state.health.is_up() => state.health.restart(),
+            OnError::SuddenDeath => None,
+            OnError::MarkDown => state.health.force(false),
+        };
+        self.kick.notify_one();
         self.flipped(&mut state, flip, now_ms)
     }
 
@@ -753,6 +783,28 @@ mod tests {
         server.set_admin(Admin::Drain, 5000);
         assert_eq!(server.snapshot(6000).status, "DRAIN 1/3");
         assert_eq!(server.snapshot(6000).since_change_s, 1);
+    }
+
+    #[test]
+    fn errors_in_a_row_do_what_the_rule_says() {
+        let rule = |on_error| Observe {
+            mode: crate::config::ObserveMode::Layer4,
+            error_limit: 3,
+            on_error,
+        };
+        let pool = pool(&[("a", false)]);
+        let server = &pool.servers[0];
+        server.check_ends(result(CheckStatus::L7Ok), None, 0);
+        let fail =
+            |on_error| (0..3).filter_map(|_| server.observe(&rule(on_error), false, 1)).count();
+        server.observe(&rule(OnError::MarkDown), false, 1);
+        server.observe(&rule(OnError::MarkDown), true, 1);
+        assert_eq!(fail(OnError::FailCheck), 0);
+        assert_eq!(server.snapshot(1).status, "UP 2/3");
+        assert_eq!(fail(OnError::SuddenDeath), 0);
+        assert_eq!(server.snapshot(1).status, "UP 1/3");
+        assert_eq!(fail(OnError::MarkDown), 1);
+        assert_eq!(server.snapshot(1).result.status, CheckStatus::Observed);
     }
 
     #[test]

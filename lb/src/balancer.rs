@@ -1,7 +1,7 @@
 //! What all threads of the balancer share: proxies with their counters, the clock, the log, the registers of connections.
 
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwap;
 use tokio::sync::Notify;
@@ -11,8 +11,10 @@ use tokio_util::sync::CancellationToken;
 use crate::access::AccessLog;
 use crate::backend::{Backend, Change, Server};
 use crate::config::{Config, FrontendOptions};
+use crate::flags::Flags;
 use crate::health::Flip;
 use crate::stats::Counters;
+use crate::token::Token;
 use crate::watch::Register;
 
 /// Events that are remembered.
@@ -50,6 +52,20 @@ pub(crate) struct Frontend {
     pub counters: Arc<Counters>,
     /// Where requests go.
     pub backend: Arc<Backend>,
+    /// Accepts nobody while set.
+    pub paused: Arc<AtomicBool>,
+}
+
+impl Frontend {
+    /// Whether an operator has paused it.
+    pub(crate) fn is_paused(&self) -> bool {
+        self.paused.load(Relaxed)
+    }
+
+    /// Pauses or resumes it; false if it was so already.
+    pub(crate) fn pause(&self, on: bool) -> bool {
+        self.paused.swap(on, Relaxed) != on
+    }
 }
 
 /// All proxies at one moment; replaced as a whole.
@@ -84,6 +100,7 @@ impl Topology {
                     options: options.clone(),
                     counters: Arc::new(Counters::new(workers)),
                     backend: backend.clone(),
+                    paused: Arc::default(),
                 }))
             })
             .collect();
@@ -134,6 +151,15 @@ pub(crate) struct Balancer {
     pub freed: Notify,
     /// Bytes of alert posts that are kept.
     pub kept_bytes: AtomicU64,
+    /// Where the configuration came from, if it can be read again.
+    pub flags: Option<Flags>,
+    /// Whether the last reload succeeded.
+    pub reloaded: AtomicBool,
+    /// Servers came or went: checks must follow.
+    pub changed: Notify,
+    /// The admin token.
+    pub admin: Token,
+    changing: Mutex<()>,
     /// Numbers of connections.
     pub next_id: AtomicU64,
     events: Mutex<std::collections::VecDeque<Event>>,
@@ -143,9 +169,11 @@ impl Balancer {
     /// Shared state for `config`.
     pub(crate) fn new(
         config: Config,
+        flags: Option<Flags>,
         workers: usize,
         started: jiff::Timestamp,
         log: AccessLog,
+        admin: Token,
     ) -> Self {
         Balancer {
             topology: ArcSwap::from_pointee(Topology::new(config, workers)),
@@ -162,6 +190,11 @@ impl Balancer {
             closed: CancellationToken::new(),
             freed: Notify::new(),
             kept_bytes: AtomicU64::new(0),
+            flags,
+            reloaded: AtomicBool::new(true),
+            changed: Notify::new(),
+            admin,
+            changing: Mutex::default(),
             next_id: AtomicU64::new(0),
             events: Mutex::default(),
         }
@@ -180,6 +213,11 @@ impl Balancer {
     /// Wall time now, by the uptime.
     pub(crate) fn now(&self) -> jiff::Timestamp {
         jiff::Timestamp::now()
+    }
+
+    /// Held while the proxies are replaced.
+    pub(crate) fn changing(&self) -> MutexGuard<'_, ()> {
+        self.changing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Remembers an event.

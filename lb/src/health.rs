@@ -132,10 +132,6 @@ pub(crate) enum CheckStatus {
     L4Timeout,
     /// TCP refused or unreachable.
     L4Connection,
-    /// TLS timed out.
-    L6Timeout,
-    /// TLS failed.
-    L6Response,
     /// The expected status.
     L7Ok,
     /// A status that passes under a condition.
@@ -178,8 +174,6 @@ impl CheckStatus {
             CheckStatus::SocketError => ("SOCKERR", "Socket error", 4),
             CheckStatus::L4Timeout => ("L4TOUT", "Layer4 timeout", 7),
             CheckStatus::L4Connection => ("L4CON", "Layer4 connection problem", 8),
-            CheckStatus::L6Timeout => ("L6TOUT", "Layer6 timeout", 10),
-            CheckStatus::L6Response => ("L6RSP", "Layer6 invalid response", 11),
             CheckStatus::L7Ok => ("L7OK", "Layer7 check passed", 15),
             CheckStatus::L7OkConditional => ("L7OKC", "Layer7 check conditionally passed", 16),
             CheckStatus::L7Timeout => ("L7TOUT", "Layer7 timeout", 12),
@@ -201,17 +195,6 @@ pub(crate) struct CheckResult {
     pub duration_ms: u64,
     /// What else is known, such as `Connection refused`.
     pub info: String,
-}
-
-impl CheckResult {
-    /// Shown on the page: `L7OK/200 in 1ms`, `L4CON in 0ms`.
-    pub(crate) fn text(&self) -> String {
-        match (self.status, self.http) {
-            (CheckStatus::Unknown | CheckStatus::Initializing, _) => self.status.code().to_owned(),
-            (status, Some(code)) => format!("{}/{code} in {}ms", status.code(), self.duration_ms),
-            (status, None) => format!("{} in {}ms", status.code(), self.duration_ms),
-        }
-    }
 }
 
 #[cfg(test)]
@@ -285,19 +268,6 @@ mod tests {
         health.record(false);
         assert_eq!(health.interval(&options), seconds(5));
         assert_eq!(health.interval(&CheckOptions::default()), seconds(10));
-    }
-
-    #[test]
-    fn check_texts_are_haproxys() {
-        let result = CheckResult {
-            status: CheckStatus::L7Ok,
-            http: Some(200),
-            duration_ms: 1,
-            info: String::new(),
-        };
-        assert_eq!(result.text(), "L7OK/200 in 1ms");
-        let refused = CheckResult { status: CheckStatus::L4Connection, http: None, ..result };
-        assert_eq!(refused.text(), "L4CON in 1ms");
     }
 
     proptest! {

@@ -1,15 +1,15 @@
 //! The balancer: accepts clients, checks servers, spreads requests over those that are up, and says how it goes.
 //! It knows alert nodes only by what they say over HTTP.
 
-#![expect(dead_code, reason = "the admin socket and reload, which come next, use them")]
-
 mod accept;
 mod access;
+mod admin;
 mod alerts;
 mod backend;
 mod balance;
 mod balancer;
 pub mod config;
+mod control;
 mod fanout;
 mod flags;
 mod head;
@@ -20,9 +20,11 @@ mod pool;
 mod probe;
 mod proxy;
 mod queue;
+mod reload;
 mod rule;
 mod run;
 mod stats;
+mod token;
 mod watch;
 mod wire;
 
@@ -59,6 +61,12 @@ pub enum LbError {
         /// What the system said.
         source: std::io::Error,
     },
+    /// Something that is fixed while the process runs.
+    #[error("{what} cannot change without a restart")]
+    NeedsRestart {
+        /// What was changed.
+        what: &'static str,
+    },
     /// A thread or runtime could not be made.
     #[error("cannot start: {}", .0)]
     Start(#[source] std::io::Error),
@@ -75,7 +83,7 @@ pub fn run(flags: Flags) -> Result<(), LbError> {
     }
     let listeners = Listeners::bind(&config, threads(&config))?;
     let stop = CancellationToken::new();
-    run::serve(config, listeners, stop, true)
+    run::serve(config, listeners, stop, Some(flags), true)
 }
 
 /// Reads the file, if one is named, and puts the flags over it.
@@ -92,7 +100,18 @@ fn load(flags: &Flags) -> Result<Config, LbError> {
 /// # Errors
 /// [`LbError::Start`] when threads cannot be made.
 pub fn serve(config: Config, listeners: Listeners, stop: CancellationToken) -> Result<(), LbError> {
-    run::serve(config, listeners, stop, false)
+    run::serve(config, listeners, stop, None, false)
+}
+
+/// Serves like [`serve`] what `flags` and their file say, which can be read again by the admin socket and the API.
+/// # Errors
+/// As [`run`].
+pub fn serve_flags(
+    flags: Flags,
+    listeners: Listeners,
+    stop: CancellationToken,
+) -> Result<(), LbError> {
+    run::serve(load(&flags)?, listeners, stop, Some(flags), false)
 }
 
 /// Worker threads: as configured, else one a CPU of the process.

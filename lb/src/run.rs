@@ -11,23 +11,26 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use crate::backend::Target;
+use crate::backend::{Backend, Server, Target};
 use crate::balancer::Balancer;
-use crate::config::{Config, LogTo};
+use crate::config::{AdminSocket, Config, LogTo};
+use crate::flags::Flags;
 use crate::proxy::Worker;
+use crate::token::Token;
 use crate::watch::Fired;
-use crate::{LbError, Listeners, accept, access, page, probe, threads};
+use crate::{LbError, Listeners, accept, access, admin, page, probe, reload, threads};
 
 /// Between two sweeps, samples and flushes of the log.
 const TICK: Duration = Duration::from_millis(100);
 /// How often a drain looks whether all clients have gone.
 const DRAIN_LOOK: Duration = Duration::from_millis(20);
 
-/// Serves until `stop` or, with `signals`, until SIGTERM or SIGINT.
+/// Serves until `stop` or, with `signals`, until SIGTERM or SIGINT. With `flags` the configuration can be read again.
 pub(crate) fn serve(
     config: Config,
     listeners: Listeners,
     stop: CancellationToken,
+    flags: Option<Flags>,
     signals: bool,
 ) -> Result<(), LbError> {
     let workers = threads(&config);
@@ -35,8 +38,10 @@ pub(crate) fn serve(
     let to = open_log(&config.log.to)?;
     let (log, writer) =
         access::start(config.log.clone(), workers, started, to).map_err(LbError::Start)?;
-    let lb = Arc::new(Balancer::new(config, workers, started, log));
-    resolve(&lb);
+    let token = Token::load(config.stats.as_ref())?;
+    let socket = bind_admin(&config)?;
+    let lb = Arc::new(Balancer::new(config, flags, workers, started, log, token));
+    lb.topology.load().backends.iter().flat_map(|b| &b.servers).for_each(|s| resolve(s));
     let control = runtime()?;
     let ended = CancellationToken::new();
     let served = std::thread::scope(|scope| {
@@ -48,7 +53,7 @@ pub(crate) fn serve(
             let thread = thread.spawn_scoped(scope, move || runtime.block_on(start));
             threads.push(thread.map_err(LbError::Start)?);
         }
-        control.block_on(control_loop(&lb, listeners.stats, &stop, signals));
+        control.block_on(control_loop(&lb, listeners.stats, socket, &stop, signals));
         ended.cancel();
         Ok(())
     });
@@ -97,14 +102,12 @@ fn starts(
     Ok(shares.into_iter().zip(receivers).enumerate().map(start).collect())
 }
 
-/// Looks up the servers that are named. One that has no address yet is looked up again before each check.
-fn resolve(lb: &Balancer) {
-    for server in lb.topology.load().backends.iter().flat_map(|b| &b.servers) {
-        let target = server.target();
-        if target.address.is_none() {
-            let found = target.text.to_socket_addrs().ok().and_then(|mut found| found.next());
-            server.set_target(Target { text: target.text.clone(), address: found });
-        }
+/// Looks up a server that is named. One that has no address yet is looked up again before each check.
+pub(crate) fn resolve(server: &Server) {
+    let target = server.target();
+    if target.address.is_none() {
+        let found = target.text.to_socket_addrs().ok().and_then(|mut found| found.next());
+        server.set_target(Target { text: target.text.clone(), address: found });
     }
 }
 
@@ -112,10 +115,18 @@ fn resolve(lb: &Balancer) {
 async fn control_loop(
     lb: &Arc<Balancer>,
     stats: Vec<std::net::TcpListener>,
+    socket: Option<(std::os::unix::net::UnixListener, AdminSocket)>,
     stop: &CancellationToken,
     signals: bool,
 ) {
-    let checks = start_checks(lb);
+    let checks = tokio::spawn(keep_checks(lb.clone()));
+    let path = socket.as_ref().map(|(_, options)| options.path.clone());
+    if let Some((listener, options)) = socket {
+        tokio::spawn(admin::listen(lb.clone(), listener, options));
+    }
+    if signals {
+        tokio::spawn(reload_on_signal(lb.clone()));
+    }
     for listener in stats {
         tokio::spawn(page::listen(lb.clone(), listener));
     }
@@ -126,7 +137,10 @@ async fn control_loop(
     }
     drain(lb, signals).await;
     ticking.abort();
-    checks.into_iter().for_each(|c| c.abort());
+    checks.abort();
+    if let Some(path) = path {
+        admin::unlink(&path);
+    }
 }
 
 /// Ten times a second: deadlines, rates, the log.
@@ -156,17 +170,65 @@ async fn tick(lb: Arc<Balancer>) {
     }
 }
 
-fn start_checks(lb: &Arc<Balancer>) -> Vec<tokio::task::JoinHandle<()>> {
-    let topology = lb.topology.load_full();
-    let mut checks = Vec::new();
-    for backend in &topology.backends {
-        let count = u32::try_from(backend.servers.len()).unwrap_or(u32::MAX);
-        for (place, server) in (0..).zip(&backend.servers).filter(|(_, s)| s.options.check) {
-            let (backend, server) = (backend.clone(), server.clone());
-            checks.push(tokio::spawn(probe::watch(lb.clone(), backend, server, place, count)));
+/// A server's checks, for as long as it is in this backend.
+type Check = ((Arc<Backend>, Arc<Server>), tokio::task::JoinHandle<()>);
+
+/// Keeps a task of checks for each server, as servers come and go.
+async fn keep_checks(lb: Arc<Balancer>) {
+    let mut checks: Vec<Check> = Vec::new();
+    loop {
+        let topology = lb.topology.load_full();
+        let mut wanted = Vec::new();
+        for backend in &topology.backends {
+            let checked = backend.servers.iter().filter(|s| s.options.check);
+            let places = checked.clone().count();
+            let count = u32::try_from(places).unwrap_or(u32::MAX);
+            wanted
+                .extend((0..).zip(checked).map(|(n, s)| ((backend.clone(), s.clone()), n, count)));
+        }
+        let same = |a: &(Arc<Backend>, Arc<Server>), b: &(Arc<Backend>, Arc<Server>)| {
+            Arc::ptr_eq(&a.0, &b.0) && Arc::ptr_eq(&a.1, &b.1)
+        };
+        checks.retain(|(place, task)| {
+            let stays = wanted.iter().any(|(w, ..)| same(w, place));
+            if !stays {
+                task.abort();
+            }
+            stays
+        });
+        for (place, n, count) in wanted {
+            if !checks.iter().any(|(p, _)| same(p, &place)) {
+                let (backend, server) = place.clone();
+                let task = tokio::spawn(probe::watch(lb.clone(), backend, server, n, count));
+                checks.push((place, task));
+            }
+        }
+        lb.changed.notified().await;
+    }
+}
+
+/// Binds the admin socket. One that was not asked for may be missing.
+fn bind_admin(
+    config: &Config,
+) -> Result<Option<(std::os::unix::net::UnixListener, AdminSocket)>, LbError> {
+    let Some(options) = &config.admin_socket else { return Ok(None) };
+    match admin::bind(options) {
+        Ok(listener) => Ok(Some((listener, options.clone()))),
+        Err(error) if options.given => Err(error),
+        Err(error) => {
+            tracing::info!(error = %error, "no admin socket");
+            Ok(None)
         }
     }
-    checks
+}
+
+/// Reads the configuration again on each SIGHUP.
+async fn reload_on_signal(lb: Arc<Balancer>) {
+    let Ok(mut hangup) = signal(SignalKind::hangup()) else { return };
+    while hangup.recv().await.is_some() {
+        // The reason is logged where it is found.
+        let _ = reload::reload(&lb, "SIGHUP");
+    }
 }
 
 /// Waits for SIGTERM or SIGINT.

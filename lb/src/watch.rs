@@ -1,6 +1,6 @@
 //! Deadlines without a timer a read: each connection says in which phase it is, one sweep ten times a second finds those that stay too long and wakes them.
 
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 use std::time::Duration;
@@ -42,10 +42,10 @@ pub(crate) struct Watch {
     state: AtomicU64,
     limit_ms: AtomicU32,
     fired: AtomicU8,
-    waiting: AtomicBool,
+    /// Backend above, server below; zero while none serves it.
+    serving: AtomicU64,
     waker: Mutex<Option<Waker>>,
-    /// What an operator sees of it.
-    pub about: Mutex<About>,
+    about: Mutex<About>,
 }
 
 /// A connection in words, for `show sess`.
@@ -57,13 +57,36 @@ pub(crate) struct About {
     pub client: String,
     /// The frontend.
     pub frontend: String,
-    /// Backend and server that serve it now.
-    pub server: Option<(u32, u32)>,
     /// Uptime in ms at which it came.
     pub since_ms: u64,
 }
 
 impl Watch {
+    /// What an operator sees of it.
+    pub(crate) fn about(&self) -> About {
+        lock(&self.about).clone()
+    }
+
+    /// Says who it is.
+    pub(crate) fn introduce(&self, about: About) {
+        *lock(&self.about) = about;
+    }
+
+    /// Says which backend and server serve it, zero for none.
+    pub(crate) fn served_by(&self, backend: u32, server: u32) {
+        self.serving.store((u64::from(backend) << 32) | u64::from(server), Relaxed);
+    }
+
+    /// The number of the backend above, of the server below.
+    pub(crate) fn serving(&self) -> u64 {
+        self.serving.load(Relaxed)
+    }
+
+    /// Whether this server serves it.
+    pub(crate) fn serves(&self, serving: u64) -> bool {
+        self.serving() == serving
+    }
+
     /// Begins a phase with its limit.
     pub(crate) fn enter(&self, phase: Phase, limit: Duration) {
         let limit_ms = u32::try_from(limit.as_millis()).unwrap_or(u32::MAX);
@@ -119,7 +142,6 @@ impl Watch {
         if kept.as_ref().is_none_or(|k| !k.will_wake(waker)) {
             *kept = Some(waker.clone());
         }
-        self.waiting.store(true, Relaxed);
     }
 }
 

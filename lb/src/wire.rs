@@ -27,6 +27,7 @@ impl<T: AsyncRead + AsyncWrite + Send + Sync + Unpin> Duplex for T {}
 
 enum Io {
     Tcp(TcpStream),
+    #[cfg_attr(not(test), expect(dead_code, reason = "TLS, which comes next, uses it"))]
     Other(Box<dyn Duplex>),
 }
 

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 pub use flag::{BadServer, ServerFlag, from_flags};
+pub(crate) use flag::{is_host_port, is_name};
 pub use read::{load, parse};
 
 /// The whole configuration.

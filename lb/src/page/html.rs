@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use super::rows::{Kind, Row};
 use crate::balancer::Balancer;
-use crate::config::StatsOptions;
+use crate::config::{AdminMode, StatsOptions};
 
 /// Style of the page.
 pub(super) const STYLE: &str = include_str!("style.css");
@@ -103,8 +103,30 @@ fn look(status: &str) -> (&'static str, &'static str) {
     }
 }
 
+/// Whether the viewer may change state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum May {
+    /// Not on this page.
+    Never,
+    /// Once the token was given.
+    WithToken,
+    /// Yes.
+    Now,
+}
+
+/// How the page is looked at.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct View<'a> {
+    /// Part of the names shown.
+    pub scope: &'a str,
+    /// Code of the last change.
+    pub result: Option<&'a str>,
+    /// Whether the viewer may change state.
+    pub may_change: May,
+}
+
 /// The whole page.
-pub(super) fn page(lb: &Balancer, options: &StatsOptions, rows: &[Row], scope: &str) -> String {
+pub(super) fn page(lb: &Balancer, options: &StatsOptions, rows: &[Row], view: &View<'_>) -> String {
     let mut out = String::with_capacity(16 << 10);
     let uptime = ago(lb.clock.now_ms() / 1000);
     let _ = write!(
@@ -120,15 +142,97 @@ pub(super) fn page(lb: &Balancer, options: &StatsOptions, rows: &[Row], scope: &
         lb.clients(),
         lb.topology.load().config.global.maxconn,
         rate(rows),
-        navigation(&options.uri, scope),
+        navigation(&options.uri, view.scope),
     );
+    result(&mut out, view.result);
     verdict(&mut out, rows);
+    if options.admin == AdminMode::Any {
+        out.push_str(
+            "<p class=\"verdict warn\">Everybody who reaches this page may change state \
+             (stats admin mode is any).</p>",
+        );
+    }
     cards(&mut out, rows);
+    changes(&mut out, lb, options, rows, view.may_change);
     table(&mut out, rows);
     events(&mut out, lb);
     out.push_str("</main></body></html>\n");
     out
 }
+
+/// How the last change went.
+fn result(out: &mut String, code: Option<&str>) {
+    let (class, text) = match code {
+        None => return,
+        Some("DONE") => ("up", "The change was made."),
+        Some("PART") => ("warn", "The change was made on some of the servers only."),
+        Some("NONE") => ("off", "Nothing was changed."),
+        Some("DENY") => {
+            ("down", "The change was refused: no right to it, or the last usable server.")
+        }
+        Some("ERRP") => ("down", "The change was not understood."),
+        Some("EXCD") => ("down", "The form was too large."),
+        Some(_) => ("warn", "The change ended in an unknown way."),
+    };
+    let _ = write!(out, "<p class=\"verdict {class}\" role=\"status\">{text}</p>");
+}
+
+/// Forms that change state, or the one that asks for the token.
+fn changes(out: &mut String, lb: &Balancer, options: &StatsOptions, rows: &[Row], may: May) {
+    let uri = escape(&options.uri);
+    match may {
+        May::Never => return,
+        May::WithToken => {
+            let _ = write!(
+                out,
+                "<h2>Changes</h2><form method=\"post\" action=\"{uri}\"><label>Admin token \
+                 <input name=\"token\" type=\"password\" autocomplete=\"off\"></label> \
+                 <button>Sign in</button></form>"
+            );
+            return;
+        }
+        May::Now => {}
+    }
+    out.push_str("<h2>Changes</h2>");
+    for backend in rows.iter().filter(|r| r.kind == Kind::Backend) {
+        let name = escape(backend.get("pxname"));
+        let key = escape(lb.admin.key());
+        let _ = write!(
+            out,
+            "<form method=\"post\" action=\"{uri}\"><fieldset><legend>Servers of {name}</legend>\
+             <input type=\"hidden\" name=\"b\" value=\"{name}\"><input type=\"hidden\" name=\"key\" \
+             value=\"{key}\">"
+        );
+        for row in rows.iter().filter(|r| r.kind == Kind::Server && r.proxy == backend.proxy) {
+            let server = escape(row.get("svname"));
+            let _ = write!(
+                out,
+                "<label><input type=\"checkbox\" name=\"s\" value=\"{server}\"> {server}</label> "
+            );
+        }
+        out.push_str("<br><label>Action <select name=\"action\"><option value=\"\"></option>");
+        for (action, text) in ACTIONS {
+            let _ = write!(out, "<option value=\"{action}\">{text}</option>");
+        }
+        out.push_str(
+            "</select></label> <label><input type=\"checkbox\" name=\"force\" value=\"1\"> also the \
+             last usable server</label> <button>Apply</button></fieldset></form>",
+        );
+    }
+}
+
+/// Actions of the form, as HAProxy names them.
+const ACTIONS: [(&str, &str); 9] = [
+    ("ready", "Set state to READY"),
+    ("drain", "Set state to DRAIN"),
+    ("maint", "Set state to MAINT"),
+    ("dhlth", "Health: disable checks"),
+    ("ehlth", "Health: enable checks"),
+    ("hrunn", "Health: force UP"),
+    ("hnolb", "Health: force NOLB"),
+    ("hdown", "Health: force DOWN"),
+    ("shutdown", "Kill sessions"),
+];
 
 fn rate(rows: &[Row]) -> u64 {
     rows.iter()

@@ -1,9 +1,12 @@
 //! `/metrics`: HAProxy's exporter names, so that dashboards and rules survive, and a few of our own.
 
 use std::fmt::Write;
+use std::sync::Arc;
 
 use super::rows::{self, Kind, Row};
+use crate::backend::Backend;
 use crate::balancer::Balancer;
+use crate::stats::bucket_end_us;
 
 /// Metric after `haproxy_<kind>_`, field, type, and by what the field is divided.
 const METRICS: [(&str, &str, &str, u64); 46] = [
@@ -222,6 +225,35 @@ fn own(out: &mut String, lb: &Balancer) {
             );
         }
     }
+    durations(out, &topology.backends);
+    family(out, "tocsin_lb_config_last_reload_successful", "gauge");
+    let reloaded = u8::from(lb.reloaded.load(std::sync::atomic::Ordering::Relaxed));
+    let _ = writeln!(out, "tocsin_lb_config_last_reload_successful {reloaded}");
     family(out, "tocsin_lb_log_lines_dropped_total", "counter");
     let _ = writeln!(out, "tocsin_lb_log_lines_dropped_total {}", lb.log.dropped());
+}
+
+/// Time of whole streams by server, at every second power of two microseconds.
+fn durations(out: &mut String, backends: &[Arc<Backend>]) {
+    let name = "tocsin_lb_request_duration_seconds";
+    family(out, name, "histogram");
+    for backend in backends {
+        for server in &backend.servers {
+            let proxy = escape(&backend.options.name);
+            let labels = format!("proxy=\"{proxy}\",server=\"{}\"", escape(server.name()));
+            let counts = server.counters.histogram();
+            let mut sum = 0;
+            for (bucket, count) in counts.iter().enumerate() {
+                sum += count;
+                if bucket % 8 == 7 && bucket < 96 {
+                    let end = bucket_end_us(bucket);
+                    let (seconds, rest) = (end / 1_000_000, end % 1_000_000);
+                    let le = format!("{seconds}.{rest:06}");
+                    let _ = writeln!(out, "{name}_bucket{{{labels},le=\"{le}\"}} {sum}");
+                }
+            }
+            let _ = writeln!(out, "{name}_bucket{{{labels},le=\"+Inf\"}} {sum}");
+            let _ = writeln!(out, "{name}_count{{{labels}}} {sum}");
+        }
+    }
 }

@@ -1,8 +1,14 @@
 //! The stats listener: the page, its exports, metrics, and the balancer's own health. Read by pingora's sessions like any client.
 
+mod api;
+mod change;
+mod export;
 mod html;
 mod metrics;
 mod rows;
+
+pub(crate) use export::{json, typed};
+pub(crate) use rows::{all as all_rows, csv};
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -12,9 +18,9 @@ use pingora_core::protocols::http::v1::server::HttpSession;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::Instant;
 
-use crate::access::Line;
+use crate::access::{Line, json_text};
 use crate::balancer::{Balancer, us};
-use crate::config::{Limits, StatsOptions, Timeouts};
+use crate::config::{AdminMode, Limits, StatsOptions, Timeouts};
 use crate::head::{Head, client_text, push_int};
 use crate::proxy::reason;
 use crate::watch::{Fired, Phase};
@@ -24,7 +30,7 @@ use crate::wire::Wire;
 const FORM_MAX: usize = 16 << 10;
 
 /// One request to the stats listener.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Request<'a> {
     /// Its method.
     pub method: &'a str,
@@ -52,6 +58,10 @@ impl Answer {
 
     fn text(status: u16, body: &str) -> Self {
         Answer::new(status, "text/plain; charset=utf-8", format!("{body}\n"))
+    }
+
+    fn json(body: String) -> Self {
+        Answer::new(200, "application/json", body).with("Cache-Control", "no-store")
     }
 
     fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {
@@ -96,7 +106,6 @@ impl Drop for Counted {
 async fn client(lb: Arc<Balancer>, stream: TcpStream, peer: SocketAddr) {
     lb.stats.begin(lb.workers);
     let _counted = Counted(lb.clone());
-    let Some(options) = lb.topology.load().config.stats.clone() else { return };
     let registered = lb.stats_register.add();
     let (watch, timeouts) = (&registered.watch, Timeouts::default());
     let wire = Wire::tcp(stream, watch.clone());
@@ -119,7 +128,7 @@ async fn client(lb: Arc<Balancer>, stream: TcpStream, peer: SocketAddr) {
         let raw = session.get_headers_raw_bytes();
         watch.enter(Phase::Client, timeouts.client);
         let (answer, keep) = match head.read_request(&raw, &limits) {
-            Ok(()) => (respond(&lb, &options, &head, &raw, &mut session).await, head.keep_alive),
+            Ok(()) => (respond(&lb, peer, &head, &raw, &mut session).await, head.keep_alive),
             Err(refusal) => {
                 let (status, text) = refusal.answer();
                 (Answer::text(status, text), false)
@@ -205,20 +214,38 @@ fn serialize(answer: &Answer, is_head: bool, keep: bool, is_11: bool) -> Vec<u8>
 
 async fn respond(
     lb: &Arc<Balancer>,
-    options: &StatsOptions,
+    peer: SocketAddr,
     head: &Head,
     raw: &[u8],
     session: &mut HttpSession,
 ) -> Answer {
+    let Some(options) = lb.topology.load().config.stats.clone() else {
+        return Answer::text(404, "not found");
+    };
     let target = head.target(raw);
     let (path, query) = target.split_once('?').unwrap_or((target, ""));
     let mut parts = path.split(';');
     let path = parts.next().unwrap_or_default();
     let request = Request { method: head.method(raw), path, modifiers: parts.collect(), query };
-    let Some(_form) = form(session).await else {
-        return Answer::text(413, "form too large");
+    let Some(body) = form(session).await else {
+        let answer = Answer::text(413, "form too large");
+        return answer.with("Location", format!("{};st=EXCD", options.uri));
     };
-    route(lb, options, &request)
+    let text = |name: &str| {
+        let value = head.values(raw, name).next().unwrap_or_default();
+        String::from_utf8_lossy(value).into_owned()
+    };
+    let cookies = text("cookie");
+    let mut cookies = cookies.split("; ").filter_map(|c| c.split_once('='));
+    let origin = Some(text("origin")).filter(|o| !o.is_empty());
+    let proof = change::Proof {
+        bearer: text("authorization").strip_prefix("Bearer ").unwrap_or_default().to_owned(),
+        cookie: cookies.find(|(n, _)| *n == change::COOKIE).map_or("", |(_, v)| v).to_owned(),
+        origin: origin.map(|o| o.split("://").nth(1).unwrap_or("null").to_owned()),
+        host: text("host"),
+        peer: client_text(peer.ip()),
+    };
+    route(lb, &options, &request, &proof, &body)
 }
 
 /// Reads a small body.
@@ -234,11 +261,23 @@ async fn form(session: &mut HttpSession) -> Option<String> {
 }
 
 /// The whole surface of the stats listener.
-fn route(lb: &Arc<Balancer>, options: &StatsOptions, request: &Request<'_>) -> Answer {
-    if !matches!(request.method, "GET" | "HEAD") {
-        return Answer::text(405, "method not allowed").with("Allow", "GET, HEAD");
-    }
+fn route(
+    lb: &Arc<Balancer>,
+    options: &StatsOptions,
+    request: &Request<'_>,
+    proof: &change::Proof,
+    body: &str,
+) -> Answer {
+    let reading = matches!(request.method, "GET" | "HEAD");
     match request.path {
+        path if !reading && path == options.uri && request.method == "POST" => {
+            change::form(lb, options, request, proof, body)
+        }
+        "/-/reload" if request.method == "POST" => {
+            change::api(lb, &Request { path: "/api/v1/reload", ..request.clone() }, proof, body)
+        }
+        path if !reading && path.starts_with("/api/v1/") => change::api(lb, request, proof, body),
+        _ if !reading => Answer::text(405, "method not allowed").with("Allow", "GET, HEAD"),
         "/-/healthy" => Answer::text(200, "OK"),
         "/-/ready" => ready(lb),
         "/metrics" => {
@@ -252,9 +291,21 @@ fn route(lb: &Arc<Balancer>, options: &StatsOptions, request: &Request<'_>) -> A
         "/" if options.uri != "/" => {
             Answer::text(303, "see the stats page").with("Location", options.uri.clone())
         }
-        path if path == options.uri => stats(lb, options, request),
+        path if path == options.uri => stats(lb, options, request, proof),
+        path if path.starts_with("/api/v1/") => {
+            api::read(lb, path).unwrap_or_else(|| problem(404, "not found"))
+        }
         _ => Answer::text(404, "not found"),
     }
+}
+
+/// An error of the JSON API.
+fn problem(status: u16, text: &str) -> Answer {
+    let mut body = b"{\"error\":".to_vec();
+    json_text(&mut body, text.as_bytes());
+    body.push(b'}');
+    let body = String::from_utf8_lossy(&body).into_owned();
+    Answer::new(status, "application/json", body).with("Cache-Control", "no-store")
 }
 
 fn ready(lb: &Balancer) -> Answer {
@@ -267,7 +318,12 @@ fn ready(lb: &Balancer) -> Answer {
     }
 }
 
-fn stats(lb: &Arc<Balancer>, options: &StatsOptions, request: &Request<'_>) -> Answer {
+fn stats(
+    lb: &Arc<Balancer>,
+    options: &StatsOptions,
+    request: &Request<'_>,
+    proof: &change::Proof,
+) -> Answer {
     let has = |name: &str| request.modifiers.contains(&name);
     let scope = query_value(request.query, "scope");
     let mut rows = rows::all(lb, options.legends);
@@ -282,7 +338,26 @@ fn stats(lb: &Arc<Balancer>, options: &StatsOptions, request: &Request<'_>) -> A
         return Answer::new(200, "text/plain; charset=utf-8", rows::csv(&rows))
             .with("Cache-Control", "no-cache");
     }
-    let page = html::page(lb, options, &rows, &scope);
+    if has("typed") {
+        return Answer::new(200, "text/plain; charset=utf-8", export::typed(&rows))
+            .with("Cache-Control", "no-cache");
+    }
+    if has("json") {
+        return Answer::new(200, "application/json", export::json(&rows))
+            .with("Cache-Control", "no-cache");
+    }
+    let result = request.modifiers.iter().find_map(|m| m.strip_prefix("st="));
+    let view = html::View {
+        scope: &scope,
+        result,
+        may_change: match options.admin {
+            AdminMode::Off => html::May::Never,
+            AdminMode::Any => html::May::Now,
+            AdminMode::Token if proof.has_token(lb) => html::May::Now,
+            AdminMode::Token => html::May::WithToken,
+        },
+    };
+    let page = html::page(lb, options, &rows, &view);
     let answer = Answer::new(200, "text/html; charset=utf-8", page)
         .with("Cache-Control", "no-store")
         .with("Content-Security-Policy", html::POLICY)
@@ -294,9 +369,14 @@ fn stats(lb: &Arc<Balancer>, options: &StatsOptions, request: &Request<'_>) -> A
 }
 
 /// Value of a query or form field, decoded.
-pub(crate) fn query_value(query: &str, name: &str) -> String {
+fn query_value(query: &str, name: &str) -> String {
+    query_values(query, name).into_iter().next().unwrap_or_default()
+}
+
+/// All values of a query or form field, decoded.
+fn query_values(query: &str, name: &str) -> Vec<String> {
     let fields = query.split('&').filter_map(|f| f.split_once('='));
-    fields.filter(|(n, _)| *n == name).map(|(_, v)| decode(v)).next().unwrap_or_default()
+    fields.filter(|(n, _)| *n == name).map(|(_, v)| decode(v)).collect()
 }
 
 fn decode(text: &str) -> String {

@@ -5,7 +5,7 @@ use crate::balancer::{Balancer, Frontend, Topology};
 use crate::stats::{Counters, Times, Totals};
 
 /// HAProxy 2.6's fields; their positions are a contract.
-pub(super) const FIELDS: &str = "pxname,svname,qcur,qmax,scur,smax,slim,stot,bin,bout,dreq,dresp,ereq,econ,eresp,\
+pub(crate) const FIELDS: &str = "pxname,svname,qcur,qmax,scur,smax,slim,stot,bin,bout,dreq,dresp,ereq,econ,eresp,\
 wretr,wredis,status,weight,act,bck,chkfail,chkdown,lastchg,downtime,qlimit,pid,iid,sid,throttle,lbtot,\
 tracked,type,rate,rate_lim,rate_max,check_status,check_code,check_duration,hrsp_1xx,hrsp_2xx,hrsp_3xx,\
 hrsp_4xx,hrsp_5xx,hrsp_other,hanafail,req_rate,req_rate_max,req_tot,cli_abrt,srv_abrt,comp_in,comp_out,\
@@ -18,7 +18,7 @@ agg_server_check_status,agg_check_status,-,tocsin_live,tocsin_known,tocsin_ready
 
 /// What a row is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     /// A frontend.
     Frontend = 0,
     /// A backend as a whole.
@@ -29,7 +29,7 @@ pub(super) enum Kind {
 
 /// One row; what does not apply is empty.
 #[derive(Clone, Debug)]
-pub(super) struct Row {
+pub(crate) struct Row {
     /// What it is about.
     pub kind: Kind,
     /// Number of its proxy.
@@ -71,7 +71,7 @@ impl Row {
     }
 
     /// Value of a field.
-    pub(super) fn get(&self, name: &str) -> &str {
+    pub(crate) fn get(&self, name: &str) -> &str {
         position(name).map_or("", |p| &self.values[p])
     }
 }
@@ -134,6 +134,9 @@ fn frontend(frontend: &Frontend) -> Row {
     let (counters, totals) = (&frontend.counters, frontend.counters.totals());
     let mut row = front(frontend.id, &frontend.options.name, counters, &totals);
     row.set("slim", frontend.options.maxconn);
+    if frontend.is_paused() {
+        row.set("status", "STOP");
+    }
     row
 }
 
@@ -260,7 +263,7 @@ fn backend(topology: &Topology, backend: &Backend, legends: bool, now_ms: u64) -
 }
 
 /// All rows in configured order: frontends, each backend's servers and the backend, the stats listener.
-pub(super) fn all(lb: &Balancer, legends: bool) -> Vec<Row> {
+pub(crate) fn all(lb: &Balancer, legends: bool) -> Vec<Row> {
     let topology = lb.topology.load_full();
     let now_ms = lb.clock.now_ms();
     let mut rows: Vec<_> = topology.frontends.iter().map(|f| frontend(f)).collect();
@@ -278,7 +281,7 @@ pub(super) fn all(lb: &Balancer, legends: bool) -> Vec<Row> {
 }
 
 /// The rows as CSV, header first; each line ends with a comma as HAProxy's do.
-pub(super) fn csv(rows: &[Row]) -> String {
+pub(crate) fn csv(rows: &[Row]) -> String {
     let mut out = format!("# {FIELDS},\n");
     for row in rows {
         for value in &row.values {

@@ -13,6 +13,7 @@ use tokio::time::Instant;
 use super::{Client, Exchange, Keep, Visit, poll_once};
 use crate::backend::Backend;
 use crate::balancer::us;
+use crate::config::ObserveMode;
 use crate::head::{Forward, Framing, Head, push_chunk_size};
 use crate::rule::Failure;
 use crate::watch::{Fired, Phase, Watch};
@@ -79,6 +80,7 @@ impl Client {
         x: &mut Exchange,
     ) -> Outcome {
         x.reused = upstream.reused;
+        self.watch.served_by(backend.id, visit.server().id);
         self.request_head(raw, backend, visit, &plan);
         let began = Instant::now();
         let timeouts = self.frontend.options.timeouts;
@@ -128,10 +130,18 @@ impl Client {
                 Ok(header) => header,
                 Err(error) => {
                     let some = upstream.wire.has_read();
-                    return Outcome::Failed(header_failure(error.as_ref(), &self.watch, some));
+                    let failure = header_failure(error.as_ref(), &self.watch, some);
+                    if failure != Failure::Killed && !(failure == Failure::Empty && upstream.reused)
+                    {
+                        let (worker, server) = (&self.worker, visit.server());
+                        worker.observe(backend, server, ObserveMode::Layer7, false);
+                    }
+                    return Outcome::Failed(failure);
                 }
             };
             x.response_us = Some(us(began.elapsed()));
+            let good = matches!(status, 100..=499 | 501 | 505);
+            self.worker.observe(backend, visit.server(), ObserveMode::Layer7, good);
             if plan.repeat_unable && matches!(status, 502 | 503) {
                 return Outcome::Failed(Failure::Unable);
             }

@@ -23,7 +23,7 @@ use crate::balancer::{Balancer, Frontend, us};
 use crate::head::{Head, Refusal, client_text};
 use crate::pool::Pool;
 use crate::stats::Times;
-use crate::watch::{Fired, Phase, Registered, Watch};
+use crate::watch::{About, Fired, Phase, Registered, Watch};
 use crate::wire::Wire;
 use crate::{alerts, rule};
 
@@ -217,11 +217,12 @@ pub(crate) fn poll_once<F: Future>(future: F) -> Poll<F::Output> {
 impl Client {
     fn about(&self, registered: &Registered) {
         let lb = &self.worker.lb;
-        let mut about = registered.watch.about.lock().unwrap_or_else(PoisonError::into_inner);
-        about.id = lb.next_id.fetch_add(1, Relaxed);
-        about.client = format!("{}:{}", self.ip, self.port);
-        about.frontend.clone_from(&self.frontend.options.name);
-        about.since_ms = lb.about_now_ms();
+        registered.watch.introduce(About {
+            id: lb.next_id.fetch_add(1, Relaxed),
+            client: format!("{}:{}", self.ip, self.port),
+            frontend: self.frontend.options.name.clone(),
+            since_ms: lb.about_now_ms(),
+        });
     }
 
     async fn run(mut self) {
@@ -364,6 +365,7 @@ impl Client {
         } else {
             self.stream(session, raw, &backend, x, Vec::new()).await
         };
+        self.watch.served_by(0, 0);
         backend.counters.end(self.worker.id, self.worker.lb.about_now_ms());
         keep
     }

@@ -12,6 +12,7 @@ use super::attempt::{Body, Outcome, Plan, Upstream};
 use super::{Client, Exchange, Keep, Visit, Worker, poll_once};
 use crate::backend::{Backend, Choice, Server};
 use crate::balancer::us;
+use crate::config::ObserveMode;
 use crate::rule::{self, Attempt, Failure};
 use crate::watch::{Fired, Phase, Watch};
 use crate::wire::{self, Wire};
@@ -48,11 +49,35 @@ impl Worker {
         let connected = wire::connect(address, limit(), watch).await;
         shard.connects.add(1);
         backend_shard.connects.add(1);
+        self.observe(backend, server, ObserveMode::Layer4, connected.is_ok());
         let wire = connected.map_err(|error| match error.kind() {
             std::io::ErrorKind::TimedOut => Failure::ConnectTimeout,
             _ => Failure::Refused,
         })?;
         Ok((Upstream { wire, reused: false }, began.elapsed()))
+    }
+
+    /// Lets a server's health learn from traffic, if it is to.
+    pub(crate) fn observe(
+        &self,
+        backend: &Backend,
+        server: &Arc<Server>,
+        layer: ObserveMode,
+        good: bool,
+    ) {
+        let rule = &backend.options.observe;
+        // At layer 7 a connection alone says nothing good.
+        if rule.mode == ObserveMode::None
+            || (rule.mode != layer && (good || rule.mode == ObserveMode::Layer4))
+        {
+            return;
+        }
+        if !good {
+            server.counters.shard(self.id).observed_failures.add(1);
+        }
+        if let Some(change) = server.observe(rule, good, self.lb.about_now_ms()) {
+            self.lb.server_changed(backend, server, &change, "traffic");
+        }
     }
 
     /// Puts a connection back into the pool, if its server keeps it open.

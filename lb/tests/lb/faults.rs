@@ -147,7 +147,10 @@ fn a_black_hole_costs_less_than_three_seconds() {
 #[test]
 fn a_stale_pooled_connection_is_replaced() {
     let fake = Fake::new(|seen| if seen.line().contains("last") { Act::Close } else { ok("x") });
-    let lb = Lb::over(&[&fake]);
+    let mut config = config(&[fake.address]);
+    // A cut may hit a check, too.
+    config.backends[0].check.init = tocsin_lb::config::InitialHealth::FullyUp;
+    let lb = Lb::start(config);
     // The server closes in the instant the connection is used again: only the request tells.
     for path in ["/a", "/b", "/c"] {
         assert_eq!(lb.get(path).status, 200);

@@ -8,7 +8,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use tocsin_lb::config::{AlertMode, Config, LogTo, ServerOptions};
-use tocsin_lb::{Listeners, serve};
+use tocsin_lb::{Flags, LbError, Listeners, serve, serve_flags};
 use tokio_util::sync::CancellationToken;
 
 /// Longest wait for anything in these tests.
@@ -313,14 +313,28 @@ impl Lb {
     pub(crate) fn start(mut config: Config) -> Self {
         let log = tempfile::NamedTempFile::new().unwrap();
         config.log.to = LogTo::File(log.path().to_owned());
-        config.admin_socket = None;
+        config.admin_socket = config.admin_socket.filter(|s| s.given);
+        Lb::with(log, move |listeners, token| serve(config, listeners, token))
+    }
+
+    /// Starts from a file, which can be read again.
+    pub(crate) fn from_file(path: &std::path::Path) -> Self {
+        let log = tempfile::NamedTempFile::new().unwrap();
+        let flags = Flags { config_file: Some(path.to_owned()), ..Flags::default() };
+        Lb::with(log, move |listeners, token| serve_flags(flags, listeners, token))
+    }
+
+    fn with(
+        log: tempfile::NamedTempFile,
+        serve: impl FnOnce(Listeners, CancellationToken) -> Result<(), LbError> + Send + 'static,
+    ) -> Self {
         let bind = || TcpListener::bind("127.0.0.1:0").unwrap();
         let (front, stats) = (bind(), bind());
         let (address, stats_address) = (front.local_addr().unwrap(), stats.local_addr().unwrap());
         let listeners = Listeners { frontends: vec![(0, front)], stats: vec![stats] };
         let stop = CancellationToken::new();
         let token = stop.clone();
-        let thread = std::thread::spawn(move || serve(config, listeners, token).unwrap());
+        let thread = std::thread::spawn(move || serve(listeners, token).unwrap());
         Lb { address, stats: stats_address, log, stop, thread: Some(thread) }
     }
 
@@ -350,6 +364,15 @@ impl Lb {
     /// A page of the stats listener.
     pub(crate) fn page(&self, path: &str) -> Reply {
         Talk::to(self.stats).ask(&format!("GET {path} HTTP/1.1\r\nHost: t\r\n\r\n"))
+    }
+
+    /// Sends something to the stats listener.
+    pub(crate) fn tell(&self, request: &str, fields: &str, body: &str) -> Reply {
+        let length = body.len();
+        let text = format!(
+            "{request} HTTP/1.1\r\nHost: t\r\n{fields}Content-Length: {length}\r\n\r\n{body}"
+        );
+        Talk::to(self.stats).ask(&text)
     }
 
     /// A field of a row of the CSV.

@@ -9,7 +9,9 @@
 
 mod harness;
 
+mod admin;
 mod alerts;
 mod faults;
+mod reload;
 mod stats;
 mod traffic;
