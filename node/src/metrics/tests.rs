@@ -1,0 +1,170 @@
+//! The list of metrics, held against upstream's.
+
+use std::collections::BTreeSet;
+
+use tocsin_cluster::ClusterStatus;
+
+use super::*;
+use crate::engine::AlertStates;
+
+fn snapshot() -> Snapshot {
+    let numbers = Numbers { alerts: Some(AlertStates::default()), ..Numbers::default() };
+    let view = View {
+        status: ClusterStatus::Ready,
+        name: "a".to_owned(),
+        address: "127.0.0.1:9094".to_owned(),
+        members: Vec::new(),
+        position: 0,
+        live: 1,
+        known: 1,
+        split: false,
+        leading_config: None,
+        hold_until_ms: 0,
+        hold_start_ms: 0,
+    };
+    Snapshot {
+        numbers,
+        facts: ClusterFacts::default(),
+        view: Arc::new(view),
+        config_hash: 7,
+        integrations: vec![("webhook", "ops".into())],
+        started_at: Timestamp::UNIX_EPOCH,
+    }
+}
+
+fn text(options: &Options) -> String {
+    let metrics = Metrics::new(options);
+    metrics.answered("/", &Method::GET, StatusCode::OK, Some(3), Duration::ZERO);
+    metrics.show(&snapshot());
+    metrics.registry.render(Format::Classic)
+}
+
+/// Upstream 0.34's families (those of gossip over TLS and of the event recorder apart), without
+/// their prefix, and their kinds.
+const UPSTREAM: &str = "
+    alerts gauge · alerts_received_total counter · alerts_invalid_total counter
+    alerts_limited_total counter · alerts_per_alert_limit gauge
+    alerts_subscriber_channel_writes_total counter · build_info gauge · config_hash gauge
+    config_last_reload_successful gauge · config_last_reload_success_timestamp_seconds gauge
+    receivers gauge · integrations gauge · inhibition_rules gauge
+    dispatcher_aggregation_groups gauge
+    dispatcher_alert_processing_duration_seconds summary
+    dispatcher_aggregation_group_limit_reached_total counter
+    dispatcher_aggregation_group_creation_retries_total counter
+    dispatcher_aggregation_group_creation_given_up_total counter
+    notifications_total counter · notifications_failed_total counter
+    notification_requests_total counter · notification_requests_failed_total counter
+    notification_latency_seconds histogram · notifications_suppressed_total counter
+    http_request_duration_seconds histogram · http_response_size_bytes histogram
+    http_requests_in_flight gauge · http_concurrency_limit_exceeded_total counter
+    nflog_gc_duration_seconds summary · nflog_snapshot_duration_seconds summary
+    nflog_snapshot_size_bytes gauge · nflog_queries_total counter
+    nflog_query_errors_total counter · nflog_query_duration_seconds histogram
+    nflog_gossip_messages_propagated_total counter · nflog_maintenance_total counter
+    nflog_maintenance_errors_total counter · silences gauge
+    silences_gc_duration_seconds summary · silences_snapshot_duration_seconds summary
+    silences_snapshot_size_bytes gauge · silences_state_size gauge
+    silences_matcher_index_size gauge · silences_version_index_size gauge
+    silences_queries_total counter · silences_query_errors_total counter
+    silences_query_silences_scanned_total counter
+    silences_query_silences_skipped_total counter · silences_query_duration_seconds histogram
+    silences_gc_errors_total counter · silences_maintenance_total counter
+    silences_maintenance_errors_total counter
+    silences_gossip_messages_propagated_total counter
+    silences_matcher_compile_errors_total counter · cluster_enabled gauge
+    cluster_members gauge · cluster_failed_peers gauge · cluster_health_score gauge
+    cluster_messages_queued gauge · peer_position gauge · cluster_peer_info gauge
+    cluster_messages_received_total counter · cluster_messages_sent_total counter
+    cluster_messages_received_size_total counter · cluster_messages_sent_size_total counter
+    cluster_messages_pruned_total counter · cluster_peer_name_conflicts_total counter
+    cluster_peers_joined_total counter · cluster_peers_left_total counter
+    cluster_peers_update_total counter · cluster_reconnections_total counter
+    cluster_reconnections_failed_total counter · cluster_refresh_join_total counter
+    cluster_refresh_join_failed_total counter
+    oversized_gossip_message_sent_total counter
+    oversized_gossip_message_failure_total counter
+    oversized_gossip_message_dropped_total counter
+    oversize_gossip_message_duration_seconds histogram";
+
+/// Shown once there is a peer.
+const PER_PEER: [&str; 2] = ["cluster_alive_messages_total", "cluster_pings_seconds"];
+
+const CLIENT: &str = "process_cpu_seconds_total counter · process_resident_memory_bytes gauge
+    process_virtual_memory_bytes gauge · process_open_fds gauge · process_max_fds gauge
+    process_start_time_seconds gauge · promhttp_metric_handler_requests_total counter";
+
+fn list(text: &str, prefix: &str) -> BTreeSet<String> {
+    let entries = text.split(['·', '\n']).map(str::trim).filter(|entry| !entry.is_empty());
+    entries.map(|entry| format!("{prefix}{entry}")).collect()
+}
+
+#[test]
+fn every_family_of_upstream_is_there_with_its_kind_from_the_start() {
+    let text = text(&Options::default());
+    let shown: BTreeSet<String> =
+        text.lines().filter_map(|line| line.strip_prefix("# TYPE ")).map(str::to_owned).collect();
+    let mut expected = list(UPSTREAM, "alertmanager_");
+    expected.extend(list(CLIENT, ""));
+    let missing: Vec<_> = expected.difference(&shown).collect();
+    assert!(missing.is_empty(), "missing: {missing:?}");
+    let other: Vec<_> =
+        shown.difference(&expected).filter(|name| !name.starts_with("tocsin_")).collect();
+    assert!(other.is_empty(), "not upstream's and not named as ours: {other:?}");
+}
+
+#[test]
+fn samples_that_dashboards_look_at_are_there_from_the_start() {
+    let text = text(&Options::default());
+    for line in [
+        "alertmanager_alerts{state=\"suppressed\"} 0",
+        "alertmanager_alerts_received_total{status=\"firing\",version=\"v2\"} 0",
+        "alertmanager_alerts_invalid_total{version=\"v1\"} 0",
+        "alertmanager_notifications_total{integration=\"webhook\"} 0",
+        "alertmanager_notifications_failed_total{integration=\"mattermost\",reason=\"rateLimited\"} 0",
+        "alertmanager_notification_latency_seconds_bucket{integration=\"email\",le=\"20\"} 0",
+        "alertmanager_notifications_suppressed_total{reason=\"mute_time_interval\"} 0",
+        "alertmanager_http_requests_in_flight{method=\"get\"} 0",
+        "alertmanager_http_request_duration_seconds_bucket{code=\"200\",handler=\"/\",method=\"get\",le=\"0.005\"} 1",
+        "alertmanager_http_response_size_bytes_sum{handler=\"/\",method=\"get\"} 3",
+        "alertmanager_config_hash 7",
+        "alertmanager_cluster_members 0",
+        "alertmanager_cluster_peer_info{peer=\"a\"} 1",
+        "alertmanager_cluster_messages_sent_total{msg_type=\"full_state\"} 0",
+        "tocsin_write_degraded_total{why=\"peers\"} 0",
+        "tocsin_cluster_ranked_behind{why=\"clock\"} 0",
+    ] {
+        assert!(text.contains(&format!("\n{line}\n")), "{line}\nin\n{text}");
+    }
+    let failed =
+        text.lines().filter(|line| line.starts_with("alertmanager_notifications_failed_total{"));
+    assert_eq!(failed.count(), 18 * 7);
+}
+
+#[test]
+fn without_a_cluster_its_metrics_are_absent() {
+    let mut options = Options::default();
+    options.cluster.listen_address.clear();
+    let text = text(&options);
+    assert!(text.contains("\nalertmanager_cluster_enabled 0\n"));
+    assert!(!text.contains("alertmanager_cluster_members"));
+    assert!(!text.contains("alertmanager_peer_position"));
+    assert!(PER_PEER.iter().all(|name| !text.contains(name)));
+}
+
+#[test]
+fn features_add_labels() {
+    let mut options = Options::default();
+    options.features.receiver_name_in_metrics = true;
+    options.features.alert_names_in_metrics = true;
+    let text = text(&options);
+    let line =
+        "alertmanager_notifications_total{integration=\"webhook\",receiver_name=\"ops\"} 0\n";
+    assert!(text.contains(line), "{text}");
+    assert!(!text.contains("integration=\"email\""));
+    assert!(!text.contains("alertmanager_alerts_limited_total"));
+}
+
+#[test]
+fn process_start_time_is_that_of_the_node() {
+    assert!(text(&Options::default()).contains("\nprocess_start_time_seconds 0\n"));
+}
