@@ -1,6 +1,7 @@
 //! The rows of the format's description as cases, by their section.
 
 mod guide;
+mod large;
 mod rows;
 mod scopes;
 mod traps;
