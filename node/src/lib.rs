@@ -14,7 +14,7 @@ use std::net::TcpListener;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use tocsin_cluster::{Certificates, Cluster, ClusterError, SyncMode, Trust};
+use tocsin_cluster::{Cluster, ClusterError, SyncMode, Trust};
 use tocsin_service::clock::Clock;
 use tokio_util::sync::CancellationToken;
 use tracing::info;
@@ -229,7 +229,7 @@ fn trust(options: &Options) -> Result<Trust, NodeError> {
     }
     match &flags.tls_config {
         Some(path) => {
-            let certificates = Certificates::load(path)
+            let certificates = config::cluster_tls(path)
                 .map_err(|mistakes| NodeError::Trust(mistakes.to_string()))?;
             Ok(Trust::Certificates(Box::new(certificates)))
         }

@@ -28,6 +28,7 @@ fn parts(root: &Section<'_>, directory: &Path) -> Certificates {
             certificates.server_client_ca = pem(&server, "client_ca", "client_ca_file", directory);
             needed(&server, &certificates.server_cert, "cert", "cert_file");
             needed(&server, &certificates.server_key, "key", "key_file");
+            certificates.client_allowed_sans = server.texts("client_allowed_sans");
             server_words(&server);
         }
     }
@@ -89,7 +90,6 @@ fn server_words(section: &Section<'_>) {
     {
         field.mistake_near(format!("invalid ClientAuth: {kind}"), &kind, KINDS);
     }
-    section.texts("client_allowed_sans");
     section.texts("cipher_suites");
     section.texts("curve_preferences");
     section.bool_or("prefer_server_cipher_suites", true);
