@@ -18,7 +18,7 @@ use tracing::{debug, error};
 use super::counts::IntegrationNumbers;
 use super::live::{Integration, Live};
 use super::log::Logged;
-use super::look::{Look, look};
+use super::look::{Ended, Look, look};
 use super::sending::Sending;
 use super::{Flushed, Shared};
 use crate::message::Kv;
@@ -64,29 +64,32 @@ impl Flush {
 
     /// Tells everybody; answers what the loop must know.
     pub(super) async fn run(self) -> Flushed {
-        let first = self.look(&self.batch.members);
+        let mut first = self.look(&self.batch.members);
         for (why, alerts) in &first.taken_out {
             self.shared.counts.suppressed(*why, *alerts);
         }
         self.shared.dispatch.mark(self.batch.id, first.marks.clone());
         debug!(group_key = %self.batch.key, alerts = first.alerts.len(), "flushing group");
-        let mut ends = Vec::new();
-        if !first.alerts.is_empty() {
-            let first = Arc::new(first);
-            let integrations = self.live.integrations(&self.route.receiver);
-            ends = join_all(integrations.iter().map(|one| self.tell(one, &first))).await;
-            return self.flushed(&first, &ends);
+        let ended = std::mem::take(&mut first.ended);
+        if first.alerts.is_empty() {
+            return self.flushed(&ended, &[]);
         }
-        self.flushed(&first, &ends)
+        let first = Arc::new(first);
+        let integrations = self.live.integrations(&self.route.receiver).iter();
+        let told = join_all(integrations.map(|one| self.tell(one, Arc::clone(&first))));
+        // A receiver that is down for long must not keep copies of its alerts in memory.
+        drop(first);
+        let ends = told.await;
+        self.flushed(&ended, &ends)
     }
 
-    fn flushed(&self, first: &Look, ends: &[End]) -> Flushed {
+    fn flushed(&self, ended: &[Ended], ends: &[End]) -> Flushed {
         let removed = if ends.contains(&End::Failed) {
             Vec::new()
         } else {
             let all_told = !ends.contains(&End::ByAnother);
             let leaves = |hash| all_told || !self.is_listed_firing(hash);
-            let ended = first.ended.iter().filter(|ended| leaves(ended.hash));
+            let ended = ended.iter().filter(|ended| leaves(ended.hash));
             ended.map(|ended| (ended.alert, ended.stamp)).collect()
         };
         Flushed { group: self.batch.id, tick: self.batch.tick, removed }
@@ -103,7 +106,7 @@ impl Flush {
         look(&self.shared, &self.live, &self.route, members, self.batch.tick, now)
     }
 
-    async fn tell(&self, integration: &Integration, first: &Arc<Look>) -> End {
+    async fn tell(&self, integration: &Integration, first: Arc<Look>) -> End {
         let receiver = &self.route.receiver;
         let counts = &self.shared.counts;
         let mut delivery = Delivery {
@@ -115,8 +118,8 @@ impl Flush {
                 integration: integration.kind.into(),
                 index: integration.index,
             },
-            context: self.context(first),
-            first: Some(Arc::clone(first)),
+            context: self.context(&first),
+            first: Some(first),
             pending: None,
             patience: Patience::default(),
             end: End::Told,
@@ -327,7 +330,8 @@ impl Attempts for Delivery<'_> {
             let Some(grant) = self.claim(&plan, &look).await else { continue };
             self.count_begin();
             let batch = notify::Batch {
-                alerts: look.alerts.clone(),
+                alerts: Arc::try_unwrap(look)
+                    .map_or_else(|look| look.alerts.clone(), |look| look.alerts),
                 reason: plan.reason.as_str(),
                 receiver_data: plan.data.clone(),
             };
