@@ -15,6 +15,8 @@ pub enum AlertStatus {
     Firing,
     /// It is over.
     Resolved,
+    /// Neither: data that is not this server's own, rendered for a look at a template.
+    Other(&'static str),
 }
 
 impl AlertStatus {
@@ -24,6 +26,7 @@ impl AlertStatus {
         match self {
             Self::Firing => "firing",
             Self::Resolved => "resolved",
+            Self::Other(text) => text,
         }
     }
 }

@@ -7,12 +7,13 @@ use std::time::Duration;
 use http::Method;
 use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use reqwest::redirect;
+use tocsin_service::clock::{Clock, SystemClock};
 use url::Url;
 
 use super::oauth::Tokens;
 use super::proxy;
 use super::tls::{self, Material};
-use super::{BuildError, FailureReason, Parts, SendError};
+use super::{BuildError, Deny, FailureReason, Parts, SendError};
 use crate::config::http::{Auth, HttpConfig, Source};
 
 /// Connecting, TLS and proxies included.
@@ -122,7 +123,7 @@ impl Answer {
 #[derive(Debug)]
 pub(crate) struct Client {
     config: HttpConfig,
-    parts: Parts,
+    deny: Arc<Deny>,
     transport: Mutex<Transport>,
     tokens: Option<Box<Tokens>>,
 }
@@ -139,14 +140,23 @@ impl Client {
     /// # Errors
     /// On a file that cannot be read or is no certificate or key, and on an unusable proxy.
     pub(crate) fn build(config: &HttpConfig, parts: &Parts) -> Result<Self, BuildError> {
+        Self::with(config, &parts.deny, &parts.clock)
+    }
+
+    /// The same with the little that it needs.
+    pub(super) fn with(
+        config: &HttpConfig,
+        deny: &Arc<Deny>,
+        clock: &Arc<dyn Clock>,
+    ) -> Result<Self, BuildError> {
         let material = Material::read(&config.tls)?;
-        let http = build_transport(config, &material, parts)?;
+        let http = build_transport(config, &material, deny)?;
         let tokens = match &config.auth {
-            Auth::OAuth2(oauth) => Some(Box::new(Tokens::build(oauth, parts)?)),
+            Auth::OAuth2(oauth) => Some(Box::new(Tokens::build(oauth, deny, clock)?)),
             _ => None,
         };
         let transport = Mutex::new(Transport { material, http });
-        Ok(Self { config: config.clone(), parts: parts.clone(), transport, tokens })
+        Ok(Self { config: config.clone(), deny: Arc::clone(deny), transport, tokens })
     }
 
     /// Sends and reads the answer, whatever its status.
@@ -154,7 +164,7 @@ impl Client {
     /// On a network failure, without a URL in its text: retryable.
     pub(crate) async fn send(&self, mut request: Request) -> Result<Answer, SendError> {
         let what = format!("{} <redacted>", request.method.as_str().to_lowercase());
-        self.parts.deny.check(&request.url).map_err(|error| SendError::unmade(&*what, error))?;
+        self.deny.check(&request.url).map_err(|error| SendError::unmade(&*what, error))?;
         self.authorize(&mut request).await?;
         self.add_headers(&mut request)?;
         let http = self.http().map_err(|error| SendError::network(&what, error))?;
@@ -177,7 +187,7 @@ impl Client {
         let material = Material::read(&self.config.tls)?;
         let mut transport = self.transport.lock().unwrap_or_else(PoisonError::into_inner);
         if transport.material != material {
-            transport.http = build_transport(&self.config, &material, &self.parts)?;
+            transport.http = build_transport(&self.config, &material, &self.deny)?;
             transport.material = material;
         }
         Ok(current(&transport))
@@ -222,6 +232,21 @@ impl Client {
     }
 }
 
+/// The connections that `config` describes, and the headers that each request over them must carry:
+/// for clients of other services than receivers.
+/// # Errors
+/// On files and proxies that cannot be used, and when there is no token to be had.
+pub async fn reach(config: &HttpConfig) -> Result<(reqwest::Client, HeaderMap), BuildError> {
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let client = Client::with(config, &Arc::default(), &clock)?;
+    let bad = |error: SendError| BuildError::new("http_config", error);
+    let nowhere = Url::parse("http://localhost/").map_err(|e| BuildError::new("URL", e))?;
+    let mut request = Request::new(Method::GET, nowhere);
+    client.authorize(&mut request).await.map_err(bad)?;
+    client.add_headers(&mut request).map_err(bad)?;
+    Ok((client.http()?, request.headers))
+}
+
 /// `Basic …` of a user and a password.
 pub(super) fn basic(username: &str, password: &str) -> String {
     use base64::Engine as _;
@@ -254,7 +279,7 @@ pub(crate) fn read_secret(source: &Source) -> Result<String, SendError> {
 fn build_transport(
     config: &HttpConfig,
     material: &Material,
-    parts: &Parts,
+    deny: &Arc<Deny>,
 ) -> Result<reqwest::Client, BuildError> {
     let alpn: &[&[u8]] = if config.enable_http2 { &[b"h2", b"http/1.1"] } else { &[b"http/1.1"] };
     let mut tls = tls::client_config(&config.tls, material)?;
@@ -267,8 +292,8 @@ fn build_transport(
         .pool_idle_timeout(Duration::from_secs(300))
         .no_gzip()
         .referer(false)
-        .redirect(redirects(config.follow_redirects, parts))
-        .dns_resolver(parts.deny.resolver());
+        .redirect(redirects(config.follow_redirects, deny))
+        .dns_resolver(deny.resolver());
     builder = if config.enable_http2 {
         builder.http2_keep_alive_interval(Duration::from_secs(60))
     } else {
@@ -280,11 +305,11 @@ fn build_transport(
     builder.build().map_err(|error| BuildError::new("build the HTTP client", error.without_url()))
 }
 
-fn redirects(follow: bool, parts: &Parts) -> redirect::Policy {
+fn redirects(follow: bool, deny: &Arc<Deny>) -> redirect::Policy {
     if !follow {
         return redirect::Policy::none();
     }
-    let deny = Arc::clone(&parts.deny);
+    let deny = Arc::clone(deny);
     redirect::Policy::custom(move |attempt| {
         if attempt.previous().len() > REDIRECTS_MAX {
             return attempt.error("stopped after 10 redirects");
@@ -321,6 +346,7 @@ mod tests {
     use rustls::pki_types::{CertificateDer, PrivateKeyDer};
     use rustls::server::WebPkiClientVerifier;
 
+    use super::{Auth, Source};
     use crate::notify::testing::*;
 
     /// A webhook at `url` with these lines under `http_config`.
@@ -346,6 +372,17 @@ mod tests {
             seen_with("http_headers:\n  X-Many:\n    values: [a, b]\n    secrets: [c]").await;
         assert_eq!(seen.headers("x-many"), ["a", "b", "c"]);
         assert_eq!(seen.header("accept-encoding"), "");
+    }
+
+    #[tokio::test]
+    async fn others_reach_their_service_with_the_same_configuration() {
+        let server = Server::start([Reply::text(200, "")]).await;
+        let mut config = crate::config::http::HttpConfig::default();
+        let credentials = Source::Inline("abc".into());
+        config.auth = Auth::Header { scheme: "Bearer".to_owned(), credentials };
+        let (client, headers) = super::reach(&config).await.unwrap();
+        client.get(server.url("/")).headers(headers).send().await.unwrap();
+        assert_eq!(server.only().header("authorization"), "Bearer abc");
     }
 
     #[tokio::test]

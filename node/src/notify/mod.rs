@@ -33,6 +33,7 @@ use url::Url;
 
 pub use deny::{BadNetwork, Deny};
 pub use error::{BuildError, FailureReason, SendError, report};
+pub use http::reach;
 pub use retry::{Attempt, Attempts, Failure, Outcome, deliver};
 
 use crate::config::Integration;
@@ -314,5 +315,19 @@ async fn within<T>(
             format!("configured {kind} timeout reached ({limit:?})"),
             FailureReason::Other,
         )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::testing::{context, firing, notifier};
+
+    fn can_be_spawned<T: Send>(_: &T) {}
+
+    #[test]
+    fn an_attempt_can_be_spawned() {
+        let notifier = notifier("webhook_configs:\n- url: http://127.0.0.1:1/");
+        let (context, batch) = (context(), firing());
+        can_be_spawned(&notifier.send(&context, &batch));
     }
 }

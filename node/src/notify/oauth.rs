@@ -20,7 +20,7 @@ use url::Url;
 use url::form_urlencoded::{Serializer, byte_serialize, parse};
 
 use super::http::{Answer, Client, Request, basic, read_secret, secret_header};
-use super::{BuildError, FailureReason, Parts, SendError};
+use super::{BuildError, Deny, FailureReason, SendError};
 use crate::config::http::{Auth, HttpConfig, OAuth2, Source};
 
 const JWT_GRANT: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
@@ -63,7 +63,11 @@ impl Tokens {
     /// Prepares the client of the token requests.
     /// # Errors
     /// On a bad URL or TLS file.
-    pub(super) fn build(config: &OAuth2, parts: &Parts) -> Result<Self, BuildError> {
+    pub(super) fn build(
+        config: &OAuth2,
+        deny: &Arc<Deny>,
+        clock: &Arc<dyn Clock>,
+    ) -> Result<Self, BuildError> {
         let http = HttpConfig {
             auth: Auth::None,
             tls: config.tls.clone(),
@@ -75,8 +79,8 @@ impl Tokens {
         Ok(Self {
             config: config.clone(),
             url,
-            client: Client::build(&http, parts)?,
-            clock: Arc::clone(&parts.clock),
+            client: Client::with(&http, deny, clock)?,
+            clock: Arc::clone(clock),
             state: Mutex::default(),
         })
     }

@@ -11,13 +11,13 @@ use lettre::transport::smtp::client::{
 };
 use lettre::transport::smtp::extension::{ClientId, Extension};
 use lettre::transport::smtp::response::Response;
-use md5::{Digest as _, Md5};
 use tracing::debug;
 
 use super::http::CONNECT_TIMEOUT;
 use super::tls::Material;
 use super::{BuildError, Deny, FailureReason, SendError};
 use crate::config::http::{TlsConfig, TlsVersion as MinVersion};
+use crate::config::md5;
 
 /// For the answer to one command.
 const STEP_TIMEOUT: Duration = Duration::from_secs(30);
@@ -274,12 +274,11 @@ fn decoded(challenge: &Response) -> Result<Vec<u8>, SendError> {
 /// RFC 2104 over MD5.
 fn hmac_md5(key: &[u8], message: &[u8]) -> [u8; 16] {
     let mut block = [0_u8; 64];
-    let hashed = Md5::digest(key);
-    let key = if key.len() > block.len() { hashed.as_slice() } else { key };
+    let hashed = md5::digest(key);
+    let key = if key.len() > block.len() { &hashed } else { key };
     block[..key.len()].copy_from_slice(key);
-    let inner = Md5::new().chain_update(block.map(|byte| byte ^ 0x36)).chain_update(message);
-    let outer = Md5::new().chain_update(block.map(|byte| byte ^ 0x5c));
-    outer.chain_update(inner.finalize()).finalize().into()
+    let inner = md5::digest(&[&block.map(|byte| byte ^ 0x36), message].concat());
+    md5::digest(&[&block.map(|byte| byte ^ 0x5c)[..], &inner].concat())
 }
 
 async fn ask(
