@@ -9,6 +9,7 @@ use arc_swap::ArcSwap;
 use crate::balance::{Candidate, RoundRobin, better_of_two, least_busy};
 use crate::config::{BackendOptions, Balance, CheckOptions, Observe, OnError, ServerOptions};
 use crate::health::{CheckResult, CheckStatus, Flip, Health};
+use crate::peer::{Node, Peer};
 use crate::queue::Queue;
 use crate::stats::Counters;
 
@@ -73,6 +74,7 @@ pub(crate) struct Server {
     not_ready: AtomicBool,
     live: AtomicU32,
     whole: AtomicBool,
+    stranger: AtomicBool,
     active: AtomicU32,
     most_active: AtomicU32,
     errors_in_row: AtomicU32,
@@ -98,6 +100,7 @@ struct State {
     changed_ms: u64,
     down_ms: u64,
     cluster: Option<ClusterView>,
+    peer: Option<Peer>,
 }
 
 /// A server's state at one moment, for pages and sockets.
@@ -157,6 +160,7 @@ impl Server {
             changed_ms: 0,
             down_ms: 0,
             cluster: None,
+            peer: None,
         };
         let server = Server {
             id,
@@ -169,6 +173,7 @@ impl Server {
             not_ready: AtomicBool::new(false),
             live: AtomicU32::new(0),
             whole: AtomicBool::new(false),
+            stranger: AtomicBool::new(false),
             active: AtomicU32::new(0),
             most_active: AtomicU32::new(0),
             errors_in_row: AtomicU32::new(0),
@@ -299,6 +304,20 @@ impl Server {
         state.result = result;
         let flip = state.health.record(passed);
         self.flipped(&mut state, flip, now_ms)
+    }
+
+    /// Takes in what it said of itself.
+    pub(crate) fn set_peer(&self, peer: Peer) {
+        self.stranger.store(peer == Peer::Stranger, Relaxed);
+        self.lock().peer = Some(peer);
+    }
+
+    /// What it said of itself, if it is an alert node.
+    pub(crate) fn node(&self) -> Option<Node> {
+        match &self.lock().peer {
+            Some(Peer::Node(node)) => Some(node.clone()),
+            _ => None,
+        }
     }
 
     /// Takes in how traffic went. Too many errors in a row are a finding, which does what the rule says.
@@ -609,12 +628,12 @@ impl Backend {
         self.servers.iter().filter(|s| s.usable())
     }
 
-    /// Whether every usable server said with its last check that its cluster is whole.
+    /// Whether every usable server said with its last check that its cluster is whole, or is no alert node at all.
     pub(crate) fn is_one_cluster(&self) -> bool {
         let mut any = false;
         let whole = self.usable().all(|s| {
             any = true;
-            s.whole.load(Relaxed)
+            s.whole.load(Relaxed) || s.stranger.load(Relaxed)
         });
         any && whole
     }

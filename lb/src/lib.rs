@@ -16,6 +16,7 @@ mod head;
 mod health;
 mod listen;
 mod page;
+mod peer;
 mod pool;
 mod probe;
 mod proxy;

@@ -18,7 +18,7 @@ use crate::flags::Flags;
 use crate::proxy::Worker;
 use crate::token::Token;
 use crate::watch::Fired;
-use crate::{LbError, Listeners, accept, access, admin, page, probe, reload, threads};
+use crate::{LbError, Listeners, accept, access, admin, page, peer, probe, reload, threads};
 
 /// Between two sweeps, samples and flushes of the log.
 const TICK: Duration = Duration::from_millis(100);
@@ -199,7 +199,9 @@ async fn keep_checks(lb: Arc<Balancer>) {
         for (place, n, count) in wanted {
             if !checks.iter().any(|(p, _)| same(p, &place)) {
                 let (backend, server) = place.clone();
-                let task = tokio::spawn(probe::watch(lb.clone(), backend, server, n, count));
+                let probing = probe::watch(lb.clone(), backend, server.clone(), n, count);
+                let looking = peer::watch(lb.clone(), server);
+                let task = tokio::spawn(async { tokio::join!(probing, looking).0 });
                 checks.push((place, task));
             }
         }

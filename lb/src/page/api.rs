@@ -89,6 +89,10 @@ fn server(server: &Server, now_ms: u64) -> Value {
         "cluster": now.cluster.map(|c| json!({"live": c.live, "known": c.known, "ready": c.ready})),
         "p50_us": quantile_us(&server.counters.histogram(), 500),
         "p99_us": quantile_us(&server.counters.histogram(), 990),
+        "node": server.node().map(|n| json!({
+            "version": n.version, "config": format!("{:016x}", n.config), "members": n.members,
+            "clock_ahead_seconds": n.ahead_s,
+        })),
         "streams": server.active(), "streams_total": totals.total,
         "connection_errors_total": totals.connection_errors,
         "response_errors_total": totals.response_errors,

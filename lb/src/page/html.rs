@@ -1,10 +1,13 @@
 //! The page for people: one sentence, a card for each server, HAProxy's table, what happened. Complete without script.
 
 use std::fmt::Write;
+use std::sync::Arc;
 
 use super::rows::{Kind, Row};
+use crate::backend::Server;
 use crate::balancer::Balancer;
 use crate::config::{AdminMode, StatsOptions};
+use crate::peer;
 
 /// Style of the page.
 pub(super) const STYLE: &str = include_str!("style.css");
@@ -152,12 +155,24 @@ pub(super) fn page(lb: &Balancer, options: &StatsOptions, rows: &[Row], view: &V
              (stats admin mode is any).</p>",
         );
     }
+    skew(&mut out, lb);
     cards(&mut out, rows);
     changes(&mut out, lb, options, rows, view.may_change);
     table(&mut out, rows);
     events(&mut out, lb);
     out.push_str("</main></body></html>\n");
     out
+}
+
+/// What differs between the nodes.
+fn skew(out: &mut String, lb: &Balancer) {
+    for backend in &lb.topology.load().backends {
+        let named = |s: &Arc<Server>| Some((s.name().to_owned(), s.node()?));
+        let nodes: Vec<_> = backend.servers.iter().filter_map(named).collect();
+        for text in peer::differences(&nodes) {
+            let _ = write!(out, "<p class=\"verdict warn\">{}</p>", escape(&text));
+        }
+    }
 }
 
 /// How the last change went.

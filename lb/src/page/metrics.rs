@@ -226,6 +226,7 @@ fn own(out: &mut String, lb: &Balancer) {
         }
     }
     durations(out, &topology.backends);
+    peers(out, &topology.backends);
     family(out, "tocsin_lb_config_last_reload_successful", "gauge");
     let reloaded = u8::from(lb.reloaded.load(std::sync::atomic::Ordering::Relaxed));
     let _ = writeln!(out, "tocsin_lb_config_last_reload_successful {reloaded}");
@@ -255,5 +256,27 @@ fn durations(out: &mut String, backends: &[Arc<Backend>]) {
             let _ = writeln!(out, "{name}_bucket{{{labels},le=\"+Inf\"}} {sum}");
             let _ = writeln!(out, "{name}_count{{{labels}}} {sum}");
         }
+    }
+}
+
+/// What the nodes say of themselves.
+fn peers(out: &mut String, backends: &[Arc<Backend>]) {
+    let mut lines = [String::new(), String::new(), String::new()];
+    for server in backends.iter().flat_map(|b| &b.servers) {
+        let Some(node) = server.node() else { continue };
+        let name = escape(server.name());
+        let version = escape(&node.version);
+        let config = node.config;
+        let facts = format!("server=\"{name}\",version=\"{version}\",config=\"{config:016x}\"");
+        let _ = writeln!(lines[0], "tocsin_lb_peer_info{{{facts}}} 1");
+        let _ = writeln!(lines[1], "tocsin_lb_peer_members{{server=\"{name}\"}} {}", node.members);
+        let ahead = node.ahead_s;
+        let _ =
+            writeln!(lines[2], "tocsin_lb_peer_clock_offset_seconds{{server=\"{name}\"}} {ahead}");
+    }
+    let names = ["info", "members", "clock_offset_seconds"];
+    for (name, lines) in names.into_iter().zip(lines).filter(|(_, l)| !l.is_empty()) {
+        family(out, &format!("tocsin_lb_peer_{name}"), "gauge");
+        out.push_str(&lines);
     }
 }

@@ -201,3 +201,28 @@ fn nodes_of_one_whole_cluster_get_a_post_once() {
     tell("live=1 known=2");
     eventually("a split cluster gets it everywhere", || (cost(&lb) == 2).then_some(()));
 }
+
+#[test]
+fn servers_that_are_no_alert_nodes_get_a_post_once() {
+    let fakes = [Fake::new(|_| ok("{}")), Fake::new(|_| ok("{}"))];
+    let node = "{\"versionInfo\":{\"version\":\"0.25.0\"},\"config\":{\"original\":\"x\"}}";
+    *fakes[0].status.lock().unwrap() = ok("a page");
+    *fakes[1].status.lock().unwrap() = ok("a page");
+    let mut config = config(&fakes.each_ref().map(|f| f.address));
+    config.backends[0].alerts.mode = AlertMode::Auto;
+    let got = || fakes.each_ref().map(|f| f.seen().len()).iter().sum::<usize>();
+    let cost = |lb: &Lb| {
+        let before = got();
+        assert_eq!(lb.post("/api/v2/alerts", "[]").status, 200);
+        got() - before
+    };
+    let lb = Lb::start(config.clone());
+    eventually("one copy is enough", || (cost(&lb) == 1).then_some(()));
+    drop(lb);
+    *fakes[1].status.lock().unwrap() = ok(node);
+    let lb = Lb::start(config);
+    eventually("it is known", || {
+        lb.page("/metrics").body.contains("version=\"0.25.0\"").then_some(())
+    });
+    assert_eq!(cost(&lb), 2);
+}

@@ -71,6 +71,8 @@ pub(crate) struct Fake {
     /// Added to the answer of a health check.
     pub check_header: Arc<Mutex<String>>,
     pub ready: Arc<AtomicBool>,
+    /// What it says of itself.
+    pub status: Arc<Mutex<Act>>,
     /// Resets the connection after so many bytes of a body.
     pub reset_at: Arc<AtomicUsize>,
     seen: Arc<Mutex<Vec<Seen>>>,
@@ -89,6 +91,7 @@ impl Fake {
             healthy: Arc::new(AtomicBool::new(true)),
             check_header: Arc::default(),
             ready: Arc::new(AtomicBool::new(true)),
+            status: Arc::new(Mutex::new(answer(404, "none"))),
             reset_at: Arc::new(AtomicUsize::new(usize::MAX)),
             seen: Arc::default(),
             stop: Arc::default(),
@@ -102,7 +105,7 @@ impl Fake {
         let (seen, stop, kept) = (self.seen.clone(), self.stop.clone(), self.connections.clone());
         let (healthy, header, ready) =
             (self.healthy.clone(), self.check_header.clone(), self.ready.clone());
-        let reset_at = self.reset_at.clone();
+        let (reset_at, status) = (self.reset_at.clone(), self.status.clone());
         std::thread::spawn(move || {
             for (number, stream) in listener.incoming().enumerate() {
                 let Ok(stream) = stream else { return };
@@ -110,7 +113,7 @@ impl Fake {
                     return;
                 }
                 kept.lock().unwrap().push((number, stream.try_clone().unwrap()));
-                let (kept, reset_at) = (kept.clone(), reset_at.clone());
+                let (kept, reset_at, status) = (kept.clone(), reset_at.clone(), status.clone());
                 let (seen, behaviour) = (seen.clone(), behaviour.clone());
                 let (healthy, header, ready) = (healthy.clone(), header.clone(), ready.clone());
                 std::thread::spawn(move || {
@@ -123,6 +126,7 @@ impl Fake {
                             );
                             Act::Answer(text.into_bytes())
                         }
+                        Some("/api/v2/status") => status.lock().unwrap().clone(),
                         Some("/-/ready") => answer(if ready.load(SeqCst) { 200 } else { 503 }, ""),
                         _ => {
                             let act = behaviour(request);

@@ -7,6 +7,7 @@ fn csv_has_haproxys_columns_and_counts() {
     let fake = Fake::new(|_| ok("0123456789"));
     let lb = Lb::over(&[&fake]);
     (0..5).for_each(|_| assert_eq!(lb.get("/").status, 200));
+    eventually("all are counted", || (lb.field("n1", "hrsp_2xx") == "5").then_some(()));
     let reply = lb.page("/stats;csv");
     let rows: Vec<Vec<&str>> = reply.body.lines().map(|l| l.split(',').collect()).collect();
     assert_eq!(rows[0][..5], ["# pxname", "svname", "qcur", "qmax", "scur"]);
