@@ -1,1 +1,16 @@
-//! End-to-end tests: real processes, real sockets.
+//! End-to-end tests: real processes of the built binary, real sockets, Debian's Prometheus and a real SMTP server.
+#![expect(
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a test says what it changed, and what its processes said when it fails"
+)]
+
+mod bad_input;
+mod demo;
+mod guide;
+mod harness;
+mod node_death;
+mod promises;
+mod tidy;
+mod told_once;

@@ -240,7 +240,7 @@ receivers:
     let alerts = node.handle.find_alerts(&AlertQuery::default());
     let mut receivers = Vec::new();
     node.handle.each_alert(&alerts, |view| {
-        receivers = view.receivers.iter().map(|name| (*name).to_owned()).collect()
+        receivers = view.receivers.iter().map(|name| (*name).to_owned()).collect();
     });
     assert_eq!(receivers, ["hook", "hook"]);
     let view = node.handle.groups(&GroupQuery::default()).await;

@@ -1,0 +1,247 @@
+//! The command line: one subcommand a mode. Flags look and fail as Alertmanager's do.
+//! Turns words into values; starts nothing.
+
+mod arguments;
+mod node;
+
+use std::ffi::OsString;
+
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+
+pub(crate) use node::NodeFlags;
+
+/// Everything `tocsin` can be.
+#[derive(Debug, Parser)]
+#[command(
+    name = "tocsin",
+    version,
+    about,
+    disable_help_subcommand = true,
+    infer_subcommands = false
+)]
+#[command(
+    after_help = "Called as `alertmanager` it is `tocsin node`, called as `amtool` it is `tocsin amtool`."
+)]
+struct Cli {
+    #[command(subcommand)]
+    mode: Mode,
+}
+
+/// One mode and its flags.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Mode {
+    /// An alert node: a drop-in for Prometheus Alertmanager that shares alerts with its peers
+    Node(Box<NodeFlags>),
+    /// The balancer in front of the nodes, with health checks, retries and a stats page
+    Lb(Box<tocsin_lb::Flags>),
+    /// Three nodes and a balancer on this machine, to try and to break
+    Demo(DemoFlags),
+    /// The secret that keeps strangers out of a cluster
+    #[command(subcommand)]
+    Secret(SecretCommand),
+}
+
+/// What to do with secrets.
+#[derive(Clone, Copy, Debug, Subcommand)]
+pub(crate) enum SecretCommand {
+    /// Print a new one, for a file that every node gets by --cluster.secret-file
+    New,
+}
+
+/// The flags of `tocsin demo`.
+#[derive(Clone, Copy, Debug, clap::Args)]
+pub(crate) struct DemoFlags {
+    /// The first of the nine ports used: balancer, three nodes, stats page, three cluster ports, receiver
+    #[arg(long, default_value_t = 19_090, value_parser = clap::value_parser!(u16).range(1..=65_520))]
+    pub(crate) port_base: u16,
+}
+
+/// What to do with a command line that is not a run.
+#[derive(Debug)]
+pub(crate) enum Refusal {
+    /// Help or version was asked for: print on standard output, exit 0.
+    Text(String),
+    /// The command line is wrong: print on standard error, exit 1.
+    Wrong(String),
+}
+
+/// Reads the words, the first of which is the program's name.
+/// # Errors
+/// [`Refusal`] with the text to print.
+pub(crate) fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Mode, Refusal> {
+    let words = arguments::read(words)?;
+    let called = Called::by(&words);
+    let mut command = Cli::command();
+    let words = match called {
+        Called::Tocsin => words,
+        Called::Alertmanager => {
+            if words.iter().skip(1).any(|word| word == "--version") {
+                return Err(Refusal::Text(upstream_version("alertmanager")));
+            }
+            let (name, rest) = words.split_at(1);
+            [name, &["node".into()], rest].concat()
+        }
+    };
+    let matches = command.try_get_matches_from_mut(words);
+    let parsed = matches.and_then(|mut matches| Cli::from_arg_matches_mut(&mut matches));
+    parsed.map(|cli| cli.mode).map_err(|error| refusal(&error, called))
+}
+
+/// The name under which the binary was called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Called {
+    Tocsin,
+    Alertmanager,
+}
+
+impl Called {
+    fn by(words: &[OsString]) -> Self {
+        let name = words.first().map(std::path::Path::new).and_then(|path| path.file_name());
+        match name.and_then(|name| name.to_str()) {
+            Some("alertmanager" | "prometheus-alertmanager") => Self::Alertmanager,
+            _ => Self::Tocsin,
+        }
+    }
+
+    fn program(self) -> &'static str {
+        match self {
+            Self::Tocsin => "tocsin",
+            Self::Alertmanager => "alertmanager",
+        }
+    }
+}
+
+/// The form in which tools read a version out of Alertmanager's programs.
+fn upstream_version(program: &str) -> String {
+    format!(
+        "{program}, version {} (branch: main, revision: {})\n  build user:       tocsin\n  platform:         {}/{}\n",
+        tocsin_node::VERSION,
+        env!("CARGO_PKG_VERSION"),
+        std::env::consts::OS,
+        std::env::consts::ARCH,
+    )
+}
+
+fn refusal(error: &clap::Error, called: Called) -> Refusal {
+    if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
+        return Refusal::Text(error.to_string());
+    }
+    let context = |kind| match error.get(kind) {
+        Some(ContextValue::String(text)) => text.as_str(),
+        _ => "",
+    };
+    let flag = context(ContextKind::InvalidArg).split([' ', '=']).next().unwrap_or("");
+    let text = match error.kind() {
+        ErrorKind::UnknownArgument if flag.starts_with("--") => unknown_flag(error, flag),
+        ErrorKind::UnknownArgument => format!("unexpected {flag}"),
+        ErrorKind::ArgumentConflict => {
+            format!("flag '{}' cannot be repeated", flag.trim_start_matches('-'))
+        }
+        ErrorKind::InvalidValue if context(ContextKind::InvalidValue).is_empty() => {
+            format!("expected argument for flag '{flag}'")
+        }
+        ErrorKind::ValueValidation => match std::error::Error::source(error) {
+            Some(cause) => format!("{cause} (flag '{flag}')"),
+            None => one_line(error),
+        },
+        _ => one_line(error),
+    };
+    Refusal::Wrong(format!("{}: error: {text}\n", called.program()))
+}
+
+fn unknown_flag(error: &clap::Error, flag: &str) -> String {
+    let hint = match error.get(ContextKind::SuggestedArg) {
+        Some(ContextValue::String(near)) => format!(" (did you mean {near}?)"),
+        _ => String::new(),
+    };
+    format!("unknown long flag '{flag}', try --help{hint}")
+}
+
+/// The first paragraph of the library's own text.
+fn one_line(error: &clap::Error) -> String {
+    let text = error.to_string();
+    let first: Vec<&str> =
+        text.lines().take_while(|line| !line.is_empty()).map(str::trim).collect();
+    first.join(" ").trim_start_matches("error: ").to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn words(line: &str) -> Vec<OsString> {
+        line.split(' ').map(OsString::from).collect()
+    }
+
+    #[track_caller]
+    fn check_refused(line: &str, expected: &str) {
+        match parse(words(line)) {
+            Err(Refusal::Wrong(text)) => assert_eq!(text, format!("{expected}\n")),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[track_caller]
+    fn node(line: &str) -> NodeFlags {
+        match parse(words(line)) {
+            Ok(Mode::Node(flags)) => *flags,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn wrong_flags_are_told_as_upstream_tells_them() {
+        check_refused(
+            "alertmanager --nope",
+            "alertmanager: error: unknown long flag '--nope', try --help",
+        );
+        check_refused("alertmanager foo", "alertmanager: error: unexpected foo");
+        check_refused(
+            "alertmanager --config.file=a --config.file=b",
+            "alertmanager: error: flag 'config.file' cannot be repeated",
+        );
+        check_refused(
+            "tocsin node --web.listen-address",
+            "tocsin: error: expected argument for flag '--web.listen-address'",
+        );
+    }
+
+    #[test]
+    fn peers_and_listeners_may_be_repeated() {
+        let flags = node(
+            "alertmanager --cluster.peer=a:1 --cluster.peer b:2 --web.listen-address=:1 --web.listen-address=:2",
+        );
+        assert_eq!(flags.options().expect("good").cluster.peers, ["a:1", "b:2"]);
+        assert_eq!(flags.listen_addresses(), [":1", ":2"]);
+    }
+
+    #[test]
+    fn default_address_goes_when_one_is_given() {
+        assert_eq!(node("tocsin node").listen_addresses(), [":9093"]);
+        assert_eq!(
+            node("tocsin node --web.listen-address=[::1]:0").listen_addresses(),
+            ["[::1]:0"]
+        );
+    }
+
+    #[test]
+    fn booleans_have_a_no_form() {
+        assert!(node("tocsin node --log.silences").options().expect("good").log_silences);
+        let flags = node("tocsin node --no-log.silences --no-web.api-v1");
+        let options = flags.options().expect("good");
+        assert!(!options.log_silences && !options.web.api_v1);
+    }
+
+    #[test]
+    fn empty_cluster_address_is_kept() {
+        assert_eq!(
+            node("tocsin node --cluster.listen-address=")
+                .options()
+                .expect("good")
+                .cluster
+                .listen_address,
+            ""
+        );
+    }
+}

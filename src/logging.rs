@@ -1,0 +1,289 @@
+//! One log line for one event, on standard error, in Alertmanager's logfmt or JSON form.
+//! Knows tracing's events and nothing of what they mean.
+
+use std::fmt::Write as _;
+use std::io::Write as _;
+
+use jiff::tz::TimeZone;
+use tracing::field::{Field, Visit};
+use tracing::level_filters::LevelFilter;
+use tracing::{Event, Level, Metadata, Subscriber};
+use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
+use tracing_subscriber::util::SubscriberInitExt;
+
+/// How lines look: `--log.format`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Format {
+    /// `time=… level=INFO source=… msg="…" key=value`.
+    #[default]
+    Logfmt,
+    /// One JSON object a line with the same keys.
+    Json,
+}
+
+/// From which severity on lines are written: `--log.level`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Threshold {
+    /// Every batch and request.
+    Debug,
+    /// State changes.
+    #[default]
+    Info,
+    /// Trouble that was coped with.
+    Warn,
+    /// Someone must act.
+    Error,
+}
+
+/// The longest value printed, in bytes: alert texts come from anywhere.
+const VALUE_MAX_BYTES: usize = 1024;
+
+/// Starts logging for the whole process; a second call changes nothing.
+pub(crate) fn start(format: Format, threshold: Threshold) {
+    let ours = match threshold {
+        Threshold::Debug => LevelFilter::DEBUG,
+        Threshold::Info => LevelFilter::INFO,
+        Threshold::Warn => LevelFilter::WARN,
+        Threshold::Error => LevelFilter::ERROR,
+    };
+    let layer = Lines { format, ours, zone: TimeZone::system() };
+    let _already_started = tracing_subscriber::registry().with(layer).try_init();
+}
+
+struct Lines {
+    format: Format,
+    ours: LevelFilter,
+    zone: TimeZone,
+}
+
+impl Lines {
+    /// Libraries speak only when they have an error: what they warn of, our own lines say better.
+    fn wants(&self, metadata: &Metadata<'_>) -> bool {
+        let limit = if metadata.target().starts_with("tocsin") {
+            self.ours
+        } else {
+            LevelFilter::ERROR.min(self.ours)
+        };
+        *metadata.level() <= limit
+    }
+}
+
+impl<S: Subscriber> Layer<S> for Lines {
+    fn enabled(&self, metadata: &Metadata<'_>, _: Context<'_, S>) -> bool {
+        self.wants(metadata)
+    }
+
+    fn max_level_hint(&self) -> Option<LevelFilter> {
+        Some(self.ours)
+    }
+
+    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+        let line = line(event, self.format, &self.zone);
+        // A closed standard error is no reason to stop alerting.
+        let _unwritable = std::io::stderr().lock().write_all(line.as_bytes());
+    }
+}
+
+fn line(event: &Event<'_>, format: Format, zone: &TimeZone) -> String {
+    let metadata = event.metadata();
+    let mut fields = Fields { message: String::new(), rest: Vec::new() };
+    event.record(&mut fields);
+    #[expect(clippy::disallowed_methods, reason = "a log line's time is the machine's")]
+    let now = std::time::SystemTime::now();
+    let now = jiff::Timestamp::try_from(now).unwrap_or_default().to_zoned_datetime(zone.clone());
+    let file = metadata.file().unwrap_or("?").rsplit('/').next().unwrap_or("?");
+    let mut pairs = Pairs::new(format);
+    let decimals = if format == Format::Json { 9 } else { 3 };
+    pairs.add(
+        "time",
+        &now.strftime(&format!("%Y-%m-%dT%H:%M:%S.%{decimals}f%:z"))
+            .to_string()
+            .replace("+00:00", "Z"),
+    );
+    pairs.add("level", level_name(*metadata.level()));
+    pairs.add("source", &format!("{file}:{}", metadata.line().unwrap_or(0)));
+    pairs.add("msg", &fields.message);
+    if let Some(component) = component(metadata.target()) {
+        pairs.add("component", component);
+    }
+    for (key, value) in &fields.rest {
+        pairs.add(key, value);
+    }
+    pairs.finish()
+}
+
+fn level_name(level: Level) -> &'static str {
+    match level {
+        Level::ERROR => "ERROR",
+        Level::WARN => "WARN",
+        Level::INFO => "INFO",
+        _ => "DEBUG",
+    }
+}
+
+/// The subsystem's name as Alertmanager's log calls it, by the module that speaks.
+fn component(target: &str) -> Option<&'static str> {
+    let parts: Vec<&str> = target.split("::").collect();
+    match parts.as_slice() {
+        ["tocsin_cluster", ..] => Some("cluster"),
+        ["tocsin_lb", ..] => Some("lb"),
+        ["tocsin_node", "api", ..] => Some("api"),
+        ["tocsin_node", "config", ..] => Some("configuration"),
+        ["tocsin_node", "engine" | "notify", ..] => Some("dispatcher"),
+        _ => None,
+    }
+}
+
+struct Fields {
+    message: String,
+    rest: Vec<(&'static str, String)>,
+}
+
+impl Fields {
+    fn put(&mut self, field: &Field, text: String) {
+        if field.name() == "message" {
+            self.message = text;
+        } else {
+            self.rest.push((field.name(), text));
+        }
+    }
+}
+
+impl Visit for Fields {
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.put(field, value.to_owned());
+    }
+
+    fn record_debug(&mut self, field: &Field, value: &dyn std::fmt::Debug) {
+        self.put(field, format!("{value:?}"));
+    }
+
+    fn record_error(&mut self, field: &Field, value: &(dyn std::error::Error + 'static)) {
+        let mut text = value.to_string();
+        let mut cause = value.source();
+        while let Some(error) = cause {
+            let _infallible = write!(text, ": {error}");
+            cause = error.source();
+        }
+        self.put(field, text);
+    }
+}
+
+/// One line under way.
+struct Pairs {
+    format: Format,
+    text: String,
+}
+
+impl Pairs {
+    fn new(format: Format) -> Self {
+        let text = if format == Format::Json { "{".to_owned() } else { String::new() };
+        Self { format, text }
+    }
+
+    fn add(&mut self, key: &str, value: &str) {
+        let value = shortened(value);
+        let first = self.text.len() == usize::from(self.format == Format::Json);
+        if self.format == Format::Json {
+            self.text.push_str(if first { "\"" } else { ",\"" });
+            self.text.push_str(key);
+            self.text.push_str("\":");
+            quote(&mut self.text, value);
+        } else {
+            if !first {
+                self.text.push(' ');
+            }
+            self.text.push_str(key);
+            self.text.push('=');
+            if value.is_empty() || value.chars().any(needs_quotes) {
+                quote(&mut self.text, value);
+            } else {
+                self.text.push_str(value);
+            }
+        }
+    }
+
+    fn finish(mut self) -> String {
+        if self.format == Format::Json {
+            self.text.push('}');
+        }
+        self.text.push('\n');
+        self.text
+    }
+}
+
+fn shortened(value: &str) -> &str {
+    if value.len() <= VALUE_MAX_BYTES {
+        return value;
+    }
+    let mut end = VALUE_MAX_BYTES;
+    while !value.is_char_boundary(end) {
+        end -= 1;
+    }
+    &value[..end]
+}
+
+fn needs_quotes(c: char) -> bool {
+    matches!(c, ' ' | '=' | '"') || needs_escape(c)
+}
+
+/// Control characters, and those that reorder or hide what a terminal shows.
+fn needs_escape(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{2028}' | '\u{2029}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
+}
+
+/// A quoted string that is both Go's and JSON's form.
+fn quote(out: &mut String, value: &str) {
+    out.push('"');
+    for c in value.chars() {
+        match c {
+            '"' => out.push_str("\\\""),
+            '\\' => out.push_str("\\\\"),
+            '\n' => out.push_str("\\n"),
+            '\r' => out.push_str("\\r"),
+            '\t' => out.push_str("\\t"),
+            c if needs_escape(c) => {
+                let _infallible = write!(out, "\\u{:04x}", u32::from(c));
+            }
+            c => out.push(c),
+        }
+    }
+    out.push('"');
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(format: Format, value: &str, expected: &str) {
+        let mut pairs = Pairs::new(format);
+        pairs.add("a", "b");
+        pairs.add("k", value);
+        assert_eq!(pairs.finish(), expected);
+    }
+
+    #[test]
+    fn plain_values_stay_bare() {
+        check(Format::Logfmt, "127.0.0.1:9093", "a=b k=127.0.0.1:9093\n");
+    }
+
+    #[test]
+    fn values_with_spaces_and_empty_ones_are_quoted() {
+        check(Format::Logfmt, "two words", "a=b k=\"two words\"\n");
+        check(Format::Logfmt, "", "a=b k=\"\"\n");
+    }
+
+    #[test]
+    fn one_event_stays_one_line() {
+        check(Format::Logfmt, "x\ny\u{202e}", "a=b k=\"x\\ny\\u202e\"\n");
+        check(Format::Json, "x\n\"", "{\"a\":\"b\",\"k\":\"x\\n\\\"\"}\n");
+    }
+
+    #[test]
+    fn long_values_are_cut_at_a_character() {
+        let long = "é".repeat(VALUE_MAX_BYTES);
+        assert_eq!(shortened(&long).len(), VALUE_MAX_BYTES);
+    }
+}
