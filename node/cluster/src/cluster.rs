@@ -17,6 +17,7 @@ use crate::core::{Core, lock};
 use crate::member::Members;
 use crate::mesh::Net;
 use crate::mesh::message::{self, ClaimAnswer, KeyStamp, Message};
+use crate::mesh::net::{Network, Tcp};
 use crate::metrics::{ClusterFacts, Counts, PeerFacts};
 use crate::mono;
 use crate::options::{Options, Trust};
@@ -88,6 +89,41 @@ impl Cluster {
         clock: Arc<dyn Clock>,
         stop: CancellationToken,
     ) -> Result<Arc<Self>, ClusterError> {
+        let cluster = Self::build(options, tables, clock, &stop, Arc::new(Tcp))?;
+        cluster.core.start_thread().await?;
+        Ok(cluster)
+    }
+
+    /// As [`Cluster::start`], on the caller's runtime and clock and on a network that is not real.
+    #[cfg(test)]
+    pub(crate) async fn simulate(
+        options: Options,
+        tables: Vec<(Kind, Arc<dyn Table>)>,
+        clock: Arc<dyn Clock>,
+        stop: &CancellationToken,
+        network: Arc<dyn Network>,
+    ) -> Result<Arc<Self>, ClusterError> {
+        let cluster = Self::build(options, tables, clock, stop, network)?;
+        let (started, start) = oneshot::channel();
+        let core = Arc::clone(&cluster.core);
+        tokio::spawn(async move { crate::ready::run(&core, started).await });
+        start.await.map_err(|_| ClusterError::Trust("it ended at once".into()))??;
+        Ok(cluster)
+    }
+
+    /// What connections look like, for a failed simulation.
+    #[cfg(test)]
+    pub(crate) fn lines(&self) -> String {
+        lock(&self.core.members).lines(mono::now())
+    }
+
+    fn build(
+        options: Options,
+        tables: Vec<(Kind, Arc<dyn Table>)>,
+        clock: Arc<dyn Clock>,
+        stop: &CancellationToken,
+        network: Arc<dyn Network>,
+    ) -> Result<Arc<Self>, ClusterError> {
         if options.require_auth
             && matches!(options.trust, Trust::Anyone)
             && !options.listen.is_empty()
@@ -109,9 +145,10 @@ impl Cluster {
                     core.tell_release(ended);
                 }
             };
-            build(options, identity, state, store, clock, life.clone(), Claims::new(Box::new(tell)))
+            let claims = Claims::new(Box::new(tell));
+            let net = Net::new(network);
+            core_of(options, identity, state, store, clock, life.clone(), claims, net)
         });
-        core.start_thread().await?;
         Ok(Arc::new(Self { core, _life: life.drop_guard(), _lock: lock }))
     }
 
@@ -286,7 +323,8 @@ fn open_store(
     Ok(Arc::new(log))
 }
 
-fn build(
+#[expect(clippy::too_many_arguments, reason = "the one place where all parts meet")]
+fn core_of(
     options: Options,
     identity: Identity,
     state: Arc<State>,
@@ -294,6 +332,7 @@ fn build(
     clock: Arc<dyn Clock>,
     stop: CancellationToken,
     claims: Claims,
+    net: Net,
 ) -> Core {
     let node = key_hash(identity.id.as_bytes());
     let network = !options.listen.is_empty();
@@ -329,7 +368,7 @@ fn build(
         status_changed: watch::Sender::new(0),
         claims: Arc::new(claims),
         counts: Counts::default(),
-        net: Net::new(),
+        net,
         stop,
     }
 }

@@ -67,6 +67,20 @@ pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Core {
+    /// Runs beside everything else, until this node stops.
+    pub(crate) fn spawn(
+        &self,
+        task: impl Future<Output = ()> + Send + 'static,
+    ) -> tokio::task::JoinHandle<()> {
+        let stop = self.stop.clone();
+        tokio::spawn(async move {
+            tokio::select! {
+                () = task => {}
+                () = stop.cancelled() => {}
+            }
+        })
+    }
+
     /// The links towards all peers that were ever connected.
     pub(crate) fn links(&self) -> Vec<Arc<Link>> {
         lock(&self.links).values().cloned().collect()

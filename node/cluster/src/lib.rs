@@ -20,6 +20,8 @@ mod owner;
 mod push;
 mod ready;
 mod record;
+#[cfg(test)]
+mod sim;
 mod state;
 mod store;
 mod sync;

@@ -1,6 +1,6 @@
 //! Who is there: a pure state machine over what connections tell. It decides live, unreachable, dead and left; it opens and closes nothing.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -50,8 +50,8 @@ pub(crate) struct Peer {
     pub(crate) software: String,
     pub(crate) status: Status,
     pub(crate) state: MemberState,
-    /// Numbers of its open connections: a newer one replaces an older.
-    lines: BTreeMap<Line, u64>,
+    /// Numbers of its open connections. There may be two of a line: a dialler tries a second one beside a silent first, and drops either.
+    lines: BTreeSet<(Line, u64)>,
     pub(crate) last_pong: Option<Duration>,
     last_ping: Option<Duration>,
     /// When it was last live, or first heard of.
@@ -133,7 +133,7 @@ impl Members {
             let fresh = |at: Option<Duration>| {
                 at.is_some_and(|at| now.saturating_sub(at) < self.unreachable_after)
             };
-            let open = peer.lines.contains_key(&Line::ControlIn);
+            let open = peer.has(Line::ControlIn);
             peer.incarnation != hello.incarnation && open && fresh(peer.last_ping)
         })
     }
@@ -163,25 +163,21 @@ impl Members {
         peer.refused = false;
         peer.address.clone_from(&hello.address);
         peer.software.clone_from(&hello.version);
-        peer.lines.insert(line, number);
+        peer.lines.insert((line, number));
         if line == Line::ControlIn {
             peer.last_ping = Some(now);
         }
         number
     }
 
-    /// The connection is gone; says whether it was the current one of its line.
+    /// The connection is gone; says whether it was the last of its line.
     pub(crate) fn closed(&mut self, id: &str, line: Line, number: u64) -> bool {
         let Some(peer) = self.peers.get_mut(id) else { return false };
-        let current = peer.lines.get(&line) == Some(&number);
-        if current {
-            peer.lines.remove(&line);
-        }
-        current
+        peer.lines.remove(&(line, number)) && !peer.has(line)
     }
 
     pub(crate) fn is_open(&self, id: &str, line: Line) -> bool {
-        self.peers.get(id).is_some_and(|peer| peer.lines.contains_key(&line))
+        self.peers.get(id).is_some_and(|peer| peer.has(line))
     }
 
     pub(crate) fn pong(&mut self, id: &str, now: Duration, round_trip: Duration, offset_ms: i64) {
@@ -211,7 +207,7 @@ impl Members {
     /// The member's address refuses connections, twice.
     pub(crate) fn refused(&mut self, id: &str) {
         if let Some(peer) = self.peers.get_mut(id) {
-            peer.refused = !peer.lines.contains_key(&Line::ControlOut);
+            peer.refused = !peer.has(Line::ControlOut);
         }
     }
 
@@ -252,6 +248,21 @@ impl Members {
         });
         self.unnamed.retain(|_, unnamed| now.saturating_sub(unnamed.since) < SPLIT_FOR);
         changes
+    }
+
+    /// Open lines and ages of what was heard, for a failed simulation.
+    #[cfg(test)]
+    pub(crate) fn lines(&self, now: Duration) -> String {
+        let age = |at: Option<Duration>| at.map(|at| now.saturating_sub(at));
+        let line = |(id, peer): (&String, &Peer)| {
+            format!(
+                "{id} {:?} pong {:?} ping {:?}",
+                peer.lines,
+                age(peer.last_pong),
+                age(peer.last_ping)
+            )
+        };
+        self.peers.iter().map(line).collect::<Vec<_>>().join("; ")
     }
 
     /// The present as plain values.
@@ -309,7 +320,7 @@ impl Peer {
             software: hello.version.clone(),
             status: Status::default(),
             state: MemberState::Unreachable,
-            lines: BTreeMap::new(),
+            lines: BTreeSet::new(),
             last_pong: None,
             last_ping: None,
             last_live: now,
@@ -321,14 +332,17 @@ impl Peer {
         }
     }
 
+    fn has(&self, line: Line) -> bool {
+        self.lines.range((line, 0)..=(line, u64::MAX)).next().is_some()
+    }
+
     fn state_at(&self, now: Duration, bound: Duration) -> MemberState {
         let fresh = |at: Option<Duration>| at.is_some_and(|at| now.saturating_sub(at) < bound);
         let heard = fresh(self.last_pong) && fresh(self.last_ping);
-        let both =
-            self.lines.contains_key(&Line::ControlOut) && self.lines.contains_key(&Line::ControlIn);
+        let both = self.has(Line::ControlOut) && self.has(Line::ControlIn);
         if self.left {
             MemberState::Left
-        } else if self.refused && !self.lines.contains_key(&Line::ControlOut) {
+        } else if self.refused && !self.has(Line::ControlOut) {
             MemberState::Dead
         } else if heard && (both || self.state == MemberState::Live) {
             // A live member whose connection broke has its time to come back.
@@ -453,11 +467,13 @@ mod tests {
     }
 
     #[test]
-    fn an_old_connection_does_not_close_the_new_one() {
-        let (mut members, out) = live();
-        members.opened(Line::ControlOut, &hello(1), secs(1));
-        assert!(!members.closed("b", Line::ControlOut, out));
+    fn of_two_connections_of_a_line_either_may_close() {
+        let (mut members, first) = live();
+        let second = members.opened(Line::ControlOut, &hello(1), secs(1));
+        assert!(!members.closed("b", Line::ControlOut, second));
         assert!(members.is_open("b", Line::ControlOut));
+        assert!(members.closed("b", Line::ControlOut, first));
+        assert!(!members.is_open("b", Line::ControlOut));
     }
 
     #[test]

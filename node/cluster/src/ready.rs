@@ -4,7 +4,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tracing::{info, warn};
 
@@ -13,7 +12,7 @@ use crate::bridge::Bridge;
 use crate::cluster::ClusterError;
 use crate::core::{Core, lock};
 use crate::gossip;
-use crate::mesh;
+use crate::mesh::{self, net::Listener};
 use crate::metrics::Counts;
 use crate::mono;
 use crate::options::Trust;
@@ -92,7 +91,7 @@ pub(crate) async fn run(core: &Arc<Core>, started: oneshot::Sender<Result<(), Cl
 }
 
 /// Binds the port and makes everything that a handshake needs.
-async fn listen(core: &Arc<Core>) -> Result<TcpListener, ClusterError> {
+async fn listen(core: &Arc<Core>) -> Result<Box<dyn Listener>, ClusterError> {
     let options = &core.options;
     let bad = |flag, value: &str| ClusterError::Address { flag, value: value.to_owned() };
     for peer in &options.peers {
@@ -101,13 +100,16 @@ async fn listen(core: &Arc<Core>) -> Result<TcpListener, ClusterError> {
     let (host, port) = address::split(&options.listen)
         .ok_or_else(|| bad("--cluster.listen-address", &options.listen))?;
     let failed = |source| ClusterError::Listen { address: options.listen.clone(), source };
-    let tls = Tls::new(&options.trust, &options.label)?;
-    let listener = TcpListener::bind((host, port)).await.map_err(failed)?;
-    let bound = listener.local_addr().map_err(failed)?;
+    if core.net.network.is_open() {
+        core.net.set_tls(Tls::new(&options.trust, &options.label)?);
+    }
+    let listener = core.net.network.listen(host, port).await.map_err(failed)?;
+    let bound = listener.address().map_err(failed)?;
     let mine = advertise(core, bound).await?;
-    // Each set once, here.
-    let _ = core.net.tls.set(tls);
-    let _ = core.net.bridge.set(Arc::new(Bridge::default()));
+    if core.net.network.is_open() {
+        // Set once, here. A simulated network carries no gossip: chitchat's sockets are real.
+        let _ = core.net.bridge.set(Arc::new(Bridge::default()));
+    }
     core.with_members(|members, now| {
         members.me.address = mine.to_string();
         // Names follow once they are resolved.
@@ -151,10 +153,14 @@ fn warn_of_trust(core: &Core) {
 }
 
 /// Joins, becomes ready, and keeps the connections of this node going.
-async fn join(core: &Arc<Core>, listener: Option<TcpListener>, stored: Vec<(String, SocketAddr)>) {
+async fn join(
+    core: &Arc<Core>,
+    listener: Option<Box<dyn Listener>>,
+    stored: Vec<(String, SocketAddr)>,
+) {
     let Some(listener) = listener else { return std::future::pending().await };
     let mine = lock(&core.members).me.address.parse::<SocketAddr>().ok();
-    let accept = tokio::spawn(mesh::accept(Arc::clone(core), listener));
+    let accept = core.spawn(mesh::accept(Arc::clone(core), listener));
     for (id, address) in &stored {
         expect(core, *address, Some(id));
     }

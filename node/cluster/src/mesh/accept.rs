@@ -5,13 +5,13 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, mpsc};
 use tokio::time::timeout;
 use tracing::{debug, warn};
 
 use super::frame::{FRAME_MAX, FrameReader, HELLO_MAX};
 use super::message::{Hello, Message, PROTO_MAX, PROTO_MIN, Reject, RejectCode};
+use super::net::{self, Io, Listener};
 use super::{control, data, dial, stream};
 use crate::core::{Core, lock};
 use crate::member::{self, Line, Status};
@@ -25,7 +25,7 @@ const PENDING_MAX: usize = 64;
 const HANDSHAKE_TIME: Duration = Duration::from_secs(5);
 
 /// Listens until this node is about to leave.
-pub(crate) async fn accept(core: Arc<Core>, listener: TcpListener) {
+pub(crate) async fn accept(core: Arc<Core>, mut listener: Box<dyn Listener>) {
     let pending = Arc::new(Semaphore::new(PENDING_MAX));
     loop {
         let accepted = tokio::select! {
@@ -38,8 +38,8 @@ pub(crate) async fn accept(core: Arc<Core>, listener: TcpListener) {
                     reject(&core, RejectCode::TooMany, &from.to_string());
                     continue;
                 };
-                let core = Arc::clone(&core);
-                tokio::spawn(async move {
+                let (core, spawner) = (Arc::clone(&core), &core);
+                spawner.spawn(async move {
                     let opened = timeout(HANDSHAKE_TIME, handshake(&core, stream, from)).await;
                     drop(permit);
                     match opened {
@@ -64,19 +64,11 @@ struct Session {
     data: bool,
 }
 
-async fn handshake(
-    core: &Arc<Core>,
-    stream: TcpStream,
-    from: SocketAddr,
-) -> io::Result<Option<Session>> {
-    stream::prepare(&stream);
-    let tls = core.net.tls.get().ok_or(io::ErrorKind::NotConnected)?;
-    let io = tls.acceptor.accept(stream).await?;
-    if !tls.allows(io.get_ref().1.peer_certificates()) {
+async fn handshake(core: &Arc<Core>, io: Io, from: SocketAddr) -> io::Result<Option<Session>> {
+    let Some(io) = net::secure_incoming(core.net.tls()?, io).await? else {
         reject(core, RejectCode::Unauthorised, &from.to_string());
         return Ok(None);
-    }
-    let io = tokio_rustls::TlsStream::from(io);
+    };
     let (read, mut write) = tokio::io::split(io);
     let mut reader = FrameReader::new(read, HELLO_MAX);
     let Message::Hello(hello) = stream::read(&mut reader).await? else {
@@ -159,7 +151,7 @@ impl Session {
             dial::ensure(&core, address, true);
         }
         let (tx, rx) = mpsc::channel(64);
-        let writer = tokio::spawn(stream::write_all(Arc::clone(&core), opened.writer, rx));
+        let writer = core.spawn(stream::write_all(Arc::clone(&core), opened.writer, rx));
         let session = async {
             if data {
                 core.net.rounds.pushing(&peer.id);

@@ -5,7 +5,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::TcpStream;
 use tokio::sync::{Notify, mpsc};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -13,6 +12,7 @@ use tracing::{debug, error, warn};
 
 use super::frame::{FRAME_MAX, FrameReader, HELLO_MAX};
 use super::message::{Message, Reject, RejectCode};
+use super::net::{self, Io};
 use super::stream::{self, Opened};
 use super::{control, data};
 use crate::core::{Core, lock};
@@ -61,12 +61,9 @@ pub(crate) fn ensure(core: &Arc<Core>, address: SocketAddr, kick: bool) {
     let dialer = Arc::new(Notify::new());
     dialers.insert(address, Arc::clone(&dialer));
     drop(dialers);
-    let core = Arc::clone(core);
-    tokio::spawn(async move {
-        tokio::select! {
-            () = dial(&core, address, &dialer) => {}
-            () = core.stop.cancelled() => {}
-        }
+    let (core, spawner) = (Arc::clone(core), core);
+    spawner.spawn(async move {
+        dial(&core, address, &dialer).await;
         lock(&core.net.dialers).remove(&address);
     });
 }
@@ -215,7 +212,7 @@ fn rejected(core: &Core, address: SocketAddr, reject: &Reject) {
 
 async fn connect(core: &Arc<Core>, address: SocketAddr, data: bool) -> Result<Opened, DialError> {
     let bound = CONNECT_TIME.min(core.options.tcp_timeout);
-    let stream = match timeout(bound, TcpStream::connect(address)).await {
+    let stream = match timeout(bound, core.net.network.dial(address)).await {
         Ok(Ok(stream)) => stream,
         Ok(Err(error)) if error.kind() == io::ErrorKind::ConnectionRefused => {
             return Err(DialError::Refused);
@@ -223,7 +220,6 @@ async fn connect(core: &Arc<Core>, address: SocketAddr, data: bool) -> Result<Op
         Ok(Err(error)) => return Err(error.into()),
         Err(_) => return Err(DialError::Timeout),
     };
-    stream::prepare(&stream);
     let bound = HANDSHAKE_TIME.min(core.options.tcp_timeout);
     timeout(bound, handshake(core, address, stream, data)).await.map_err(|_| DialError::Timeout)?
 }
@@ -231,12 +227,11 @@ async fn connect(core: &Arc<Core>, address: SocketAddr, data: bool) -> Result<Op
 async fn handshake(
     core: &Arc<Core>,
     address: SocketAddr,
-    stream: TcpStream,
+    io: Io,
     data: bool,
 ) -> Result<Opened, DialError> {
-    let tls = core.net.tls.get().ok_or(io::Error::from(io::ErrorKind::NotConnected))?;
-    let io = tls.connector.connect(tls.name_for(address.ip()), stream).await?;
-    let (read, mut writer) = tokio::io::split(tokio_rustls::TlsStream::from(io));
+    let io = net::secure_outgoing(core.net.tls()?, io, address).await?;
+    let (read, mut writer) = tokio::io::split(io);
     let mut reader = FrameReader::new(read, HELLO_MAX);
     stream::write(&mut writer, &Message::Hello(stream::hello(core, data))).await?;
     let welcome = match stream::read(&mut reader).await? {
@@ -286,9 +281,9 @@ async fn session(core: &Arc<Core>, address: SocketAddr, opened: Opened) -> Optio
     if let (Some(bridge), Ok(logical)) = (core.net.bridge.get(), peer.address.parse()) {
         bridge.connected(logical, tx.clone());
     }
-    let writing = tokio::spawn(stream::write_all(Arc::clone(core), writer, rx));
+    let writing = core.spawn(stream::write_all(Arc::clone(core), writer, rx));
     let data_ends = CancellationToken::new();
-    let data = tokio::spawn(data_lane(Arc::clone(core), address, peer.clone(), data_ends.clone()));
+    let data = core.spawn(data_lane(Arc::clone(core), address, peer.clone(), data_ends.clone()));
     let replaced = tokio::select! {
         ended = control::speak(core, &mut reader, &tx, &peer) => {
             debug!(peer = peer.id, error = ?ended.err(), "control connection ended");
@@ -365,7 +360,7 @@ async fn data_session(core: &Arc<Core>, address: SocketAddr, peer: &member::Hell
     let (mut reader, link) = (opened.reader, core.link(&peer.id));
     let number = core.with_members(|members, now| members.opened(Line::DataOut, peer, now));
     let (tx, rx) = mpsc::channel(8);
-    let writing = tokio::spawn(stream::write_all(Arc::clone(core), opened.writer, rx));
+    let writing = core.spawn(stream::write_all(Arc::clone(core), opened.writer, rx));
     let _closes = Closes { core, peer, number, writing };
     let ended = data::speak(core, &mut reader, &tx, peer, &link).await;
     debug!(peer = peer.id, error = ?ended.err(), "data connection ended");

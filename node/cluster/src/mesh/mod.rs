@@ -6,6 +6,7 @@ mod data;
 mod dial;
 pub(crate) mod frame;
 pub(crate) mod message;
+pub(crate) mod net;
 mod stream;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -24,6 +25,7 @@ use crate::mono;
 use crate::tls::Tls;
 use crate::view::MemberState;
 use message::{ClaimAnswer, Message};
+use net::Network;
 
 pub(crate) use accept::accept;
 pub(crate) use dial::ensure;
@@ -53,7 +55,8 @@ pub(crate) struct Net {
     pub(crate) closing: CancellationToken,
     pub(crate) leave_acks: Notify,
     pub(crate) bridge: OnceLock<Arc<Bridge>>,
-    pub(crate) tls: OnceLock<Tls>,
+    tls: OnceLock<Tls>,
+    pub(crate) network: Arc<dyn Network>,
     pub(crate) runtime: OnceLock<tokio::runtime::Handle>,
     /// Since when another life of our own name refuses us.
     pub(crate) name_in_use: Mutex<Option<Duration>>,
@@ -64,8 +67,9 @@ pub(crate) struct Net {
 }
 
 impl Net {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(network: Arc<dyn Network>) -> Self {
         Self {
+            network,
             controls: Mutex::default(),
             dialers: Mutex::default(),
             own: Mutex::default(),
@@ -114,6 +118,20 @@ impl Net {
 
     pub(crate) fn is_own(&self, address: SocketAddr) -> bool {
         lock(&self.own).contains(&address)
+    }
+
+    /// Set once, before anything is dialled or accepted.
+    pub(crate) fn set_tls(&self, tls: Tls) {
+        // A second call changes nothing.
+        let _ = self.tls.set(tls);
+    }
+
+    /// What makes streams safe; `None` on a network that nobody else can reach.
+    pub(crate) fn tls(&self) -> std::io::Result<Option<&Tls>> {
+        match self.tls.get() {
+            None if self.network.is_open() => Err(std::io::ErrorKind::NotConnected.into()),
+            tls => Ok(tls),
+        }
     }
 
     /// Whether something of this sort may be logged: once a minute.

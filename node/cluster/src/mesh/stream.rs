@@ -3,29 +3,24 @@
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
-use std::time::Duration;
 
 use bytes::BytesMut;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf};
-use tokio::net::TcpStream;
 use tokio::sync::mpsc;
-use tokio_rustls::TlsStream;
 use tracing::error;
 
 use super::frame::{self, FRAME_MAX, FrameReader};
 use super::message::{Hello, Message, PROTO_MAX, PROTO_MIN, Welcome, WireStatus};
+use super::net::Io;
 use crate::core::{Core, lock};
 use crate::member;
 use crate::metrics::Counts;
 use crate::record::key_hash;
 use crate::sync::Replica;
 
-/// Unacknowledged bytes end a connection after this.
-const USER_TIMEOUT: Duration = Duration::from_secs(4);
 /// Bytes gathered for one write.
 const WRITE_BYTES: usize = 256 * 1024;
 
-pub(crate) type Io = TlsStream<TcpStream>;
 pub(crate) type Reader = FrameReader<ReadHalf<Io>>;
 
 /// A connection whose handshake is done.
@@ -34,18 +29,6 @@ pub(crate) struct Opened {
     pub(crate) writer: WriteHalf<Io>,
     pub(crate) peer: member::Hello,
     pub(crate) status: Option<WireStatus>,
-}
-
-/// No delay, and no waiting for the kernel's own idea of a dead connection.
-pub(crate) fn prepare(stream: &TcpStream) {
-    // Best effort: without these the connection works, only slower to notice its end.
-    let _ = stream.set_nodelay(true);
-    let socket = socket2::SockRef::from(stream);
-    let _ = socket.set_tcp_user_timeout(Some(USER_TIMEOUT));
-    let keepalive = socket2::TcpKeepalive::new()
-        .with_time(Duration::from_secs(2))
-        .with_interval(Duration::from_secs(1));
-    let _ = socket.set_tcp_keepalive(&keepalive);
 }
 
 /// What this node says of itself first.
