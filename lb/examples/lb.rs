@@ -14,11 +14,13 @@ fn main() -> ExitCode {
     match tocsin_lb::run(Command::parse().flags) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
+            let code = error.exit_code();
+            let cause = std::error::Error::source(&error).map(|c| format!(": {c}"));
             #[expect(clippy::print_stderr, reason = "the one line that says why it ends")]
             {
-                eprintln!("{error}");
+                eprintln!("{error}{}", cause.unwrap_or_default());
             }
-            ExitCode::FAILURE
+            ExitCode::from(code)
         }
     }
 }

@@ -4,9 +4,22 @@ use std::path::PathBuf;
 
 use crate::config::{AdminMode, LogFormat, LogLevel, ServerFlag};
 
+/// What `tocsin lb` can do but serve.
+#[derive(Clone, Debug, clap::Subcommand)]
+pub enum Action {
+    /// Translate a haproxy.cfg; lines without an equivalent are named, exit code 2 if one changes traffic
+    Convert {
+        /// The file
+        file: PathBuf,
+    },
+}
+
 /// Flags of `tocsin lb`; `--backend` alone is a complete start.
 #[derive(Clone, Debug, Default, clap::Args)]
 pub struct Flags {
+    /// Something else than serving
+    #[command(subcommand)]
+    pub action: Option<Action>,
     /// YAML file with frontends, backends and limits
     #[arg(long = "config.file", value_name = "FILE")]
     pub config_file: Option<PathBuf>,

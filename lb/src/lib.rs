@@ -10,6 +10,8 @@ mod balance;
 mod balancer;
 pub mod config;
 mod control;
+pub mod convert;
+mod daemon;
 mod fanout;
 mod flags;
 mod head;
@@ -34,7 +36,7 @@ use std::path::PathBuf;
 use tokio_util::sync::CancellationToken;
 
 pub use config::Config;
-pub use flags::Flags;
+pub use flags::{Action, Flags};
 pub use listen::Listeners;
 
 /// Why the balancer did not start, or ended.
@@ -44,7 +46,7 @@ pub enum LbError {
     #[error("no servers: give --backend HOST:PORT or a --config.file with servers")]
     NoServers,
     /// The address is taken, not ours, or not an address.
-    #[error("cannot listen on {address}: {}", .source)]
+    #[error("cannot listen on {address}")]
     Listen {
         /// As configured.
         address: String,
@@ -52,10 +54,13 @@ pub enum LbError {
         source: std::io::Error,
     },
     /// The configuration file is wrong.
-    #[error("{0}")]
+    #[error(transparent)]
     Config(#[from] tocsin_service::mistake::Mistakes),
+    /// Lines of a `haproxy.cfg` that change traffic have no equivalent; each was named.
+    #[error("{0} lines that change traffic were left out")]
+    Unconverted(usize),
     /// A file or directory that was asked for cannot be used.
-    #[error("cannot use {}: {}", .path.display(), .source)]
+    #[error("cannot use {}", .path.display())]
     File {
         /// Its path.
         path: PathBuf,
@@ -69,22 +74,78 @@ pub enum LbError {
         what: &'static str,
     },
     /// A thread or runtime could not be made.
-    #[error("cannot start: {}", .0)]
+    #[error("cannot start")]
     Start(#[source] std::io::Error),
+}
+
+impl LbError {
+    /// Exit code of the process: 2 where a translation is not complete, else 1.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            LbError::Unconverted(_) => 2,
+            _ => 1,
+        }
+    }
 }
 
 /// Binds, serves until SIGTERM or SIGINT, drains and returns.
 /// # Errors
 /// [`LbError`], each with one clear line: configuration, busy port, unusable path.
 pub fn run(flags: Flags) -> Result<(), LbError> {
+    if let Some(Action::Convert { file }) = &flags.action {
+        return convert_file(file);
+    }
     let config = load(&flags)?;
     if flags.config_check {
-        tracing::info!("configuration is valid");
-        return Ok(());
+        return say(&mut std::io::stdout(), &format!("{config:#?}\n"));
     }
+    if config.global.daemon && !daemon::is_background() {
+        return daemon::start();
+    }
+    raise_descriptors(&config);
     let listeners = Listeners::bind(&config, threads(&config))?;
+    if let Some(path) = &config.global.pid_file {
+        let source = std::fs::write(path, format!("{}\n", std::process::id()));
+        source.map_err(|source| LbError::File { path: path.clone(), source })?;
+    }
+    if daemon::is_background() {
+        daemon::detach()?;
+    }
     let stop = CancellationToken::new();
     run::serve(config, listeners, stop, Some(flags), true)
+}
+
+/// Prints a translated `haproxy.cfg`, and names on the side what could not be translated.
+fn convert_file(path: &std::path::Path) -> Result<(), LbError> {
+    let text = std::fs::read_to_string(path);
+    let text = text.map_err(|source| LbError::File { path: path.to_owned(), source })?;
+    let converted = convert::convert(&text);
+    say(&mut std::io::stdout(), &converted.yaml)?;
+    for left in &converted.left {
+        say(&mut std::io::stderr(), &format!("{}: {left}\n", path.display()))?;
+    }
+    match converted.left.iter().filter(|l| l.kind == convert::LeftKind::Traffic).count() {
+        0 => Ok(()),
+        n => Err(LbError::Unconverted(n)),
+    }
+}
+
+fn say(to: &mut impl std::io::Write, text: &str) -> Result<(), LbError> {
+    to.write_all(text.as_bytes()).map_err(LbError::Start)
+}
+
+/// Makes room for two descriptors a connection; where the system does not allow it, connections will wait.
+fn raise_descriptors(config: &Config) {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let wanted = 2 * u64::from(config.global.maxconn) + 200;
+    let now = getrlimit(Resource::Nofile);
+    if now.current.is_some_and(|current| current < wanted) {
+        let most = now.maximum.map_or(wanted, |max| max.min(wanted));
+        let limit = Rlimit { current: Some(most), maximum: now.maximum };
+        if setrlimit(Resource::Nofile, limit).is_err() || most < wanted {
+            tracing::warn!(wanted, most, "too few descriptors for all connections");
+        }
+    }
 }
 
 /// Reads the file, if one is named, and puts the flags over it.
