@@ -3,6 +3,7 @@
 //! Upstream shows the tree after defaults and inheritance, in a fixed order and without what is
 //! empty. Keys are read here in that order, so that one list of keys serves both.
 
+use std::cell::{OnceCell, RefCell};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -10,13 +11,15 @@ use tocsin_core::matcher::Mode;
 use tocsin_service::duration::{format_duration, format_go_duration};
 use tocsin_service::secret::{HIDDEN, Secret};
 use tocsin_service::yaml::{Field, Section, Value};
+use tocsin_template::{TemplateError, Templates, standard};
 use url::Url;
 
 use super::source::{Link, Source, check_link, rebase};
 use super::tree::Tree;
+use super::warning::Warning;
 
-/// What holds for the whole file.
-#[derive(Clone, Debug, Default)]
+/// What holds for the whole file, and what was odd in it.
+#[derive(Debug, Default)]
 pub(crate) struct Rules {
     /// How matchers and label names are read.
     pub(crate) mode: Mode,
@@ -24,6 +27,34 @@ pub(crate) struct Rules {
     pub(crate) directory: PathBuf,
     /// The text was shown by a server: secrets are placeholders, and what was inherited or derived stands there too.
     pub(crate) shown: bool,
+    /// Matchers that upstream's two grammars do not read alike.
+    pub(crate) warnings: RefCell<Vec<Warning>>,
+    templates: OnceCell<Templates>,
+}
+
+impl Rules {
+    /// Rules for one file.
+    pub(crate) fn new(mode: Mode, directory: PathBuf, shown: bool) -> Self {
+        Self { mode, directory, shown, ..Self::default() }
+    }
+
+    /// Whether the text is a template that calls functions that exist.
+    pub(crate) fn check_template(&self, text: &str) -> Result<(), TemplateError> {
+        let templates = self.templates.get_or_init(|| {
+            let functions = standard(jiff::Timestamp::UNIX_EPOCH, &jiff::tz::TimeZone::UTC);
+            Templates::new(functions.keys().copied())
+        });
+        templates.check(text)
+    }
+
+    /// Warns of a text that looks like a template and is none: upstream finds it when it tells.
+    fn warn_of_template(&self, field: &Field<'_>, text: &str) {
+        if text.contains("{{")
+            && let Err(error) = self.check_template(text)
+        {
+            field.warn(format!("nothing can be told with this template: {error}"));
+        }
+    }
 }
 
 /// What the value of a secret may be.
@@ -91,6 +122,9 @@ impl<'a> Block<'a> {
     /// A text, or the default when the key is absent.
     pub(crate) fn text(&mut self, key: &'static str, default: &str) -> String {
         let text = self.section.text_or(key, default);
+        if let Some(field) = self.section.given(key) {
+            self.rules.warn_of_template(&field, &text);
+        }
         if !text.is_empty() {
             self.show(key, text.as_str());
         }
@@ -240,6 +274,26 @@ impl<'a> Block<'a> {
         source
     }
 
+    /// As [`Block::source`], where upstream takes the two forms apart: the outer inline value wins there over the own file, or the other way round.
+    pub(crate) fn nearest_source(
+        &mut self,
+        key: &'static str,
+        file_key: &'static str,
+        outer: &Source,
+    ) -> Source {
+        let own = self.own_source(key, file_key, Form::Text);
+        let mixed = matches!(
+            (&own, outer),
+            (Source::Inline(_), Source::File(_)) | (Source::File(_), Source::Inline(_))
+        );
+        if mixed && !self.rules.shown {
+            self.section.warn(format!(
+                "{key} is given here and globally, once inline and once as a file: this one is used, upstream may use the global one"
+            ));
+        }
+        self.source(key, file_key, Form::Text, outer)
+    }
+
     /// A secret or the file that holds it, one of them and not both.
     pub(crate) fn exactly_one(
         &mut self,
@@ -366,7 +420,9 @@ impl<'a> Block<'a> {
         for (name, field) in
             self.section.field(key).map(|field| field.entries()).unwrap_or_default()
         {
-            map.extend(field.text().map(|text| (name.to_owned(), text)));
+            let Some(text) = field.text() else { continue };
+            self.rules.warn_of_template(&field, &text);
+            map.push((name.to_owned(), text));
         }
         map.sort();
         self.show_map(key, &map);

@@ -3,10 +3,10 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use tocsin_core::matcher::Mode;
 use tocsin_service::mistake::Mistakes;
 use tocsin_service::secret::{HIDDEN, Secret};
 use tocsin_service::yaml::{self, Section, Value};
-use tocsin_template::{TemplateError, Templates, standard};
 use url::Url;
 
 pub use super::source::{HostPort, Link, Source};
@@ -629,18 +629,12 @@ pub(crate) fn of_receiver_at(
     }
 }
 
-/// Whether the text is a template that calls functions that exist.
-pub(crate) fn check_template(text: &str) -> Result<(), TemplateError> {
-    let functions = standard(jiff::Timestamp::UNIX_EPOCH, &jiff::tz::TimeZone::UTC);
-    Templates::new(functions.keys().copied()).check(text)
-}
-
 /// Reads a file that is one `http_config`; relative paths in it are relative to it.
 /// # Errors
 /// All mistakes in it, or why it could not be read.
 pub fn load(path: &Path) -> Result<HttpConfig, Mistakes> {
     let File { text, name, directory } = file(path)?;
-    let rules = Rules { directory: directory.clone(), ..Rules::default() };
+    let rules = Rules::new(Mode::default(), directory.clone(), false);
     let document = yaml::parse(&text, &name)?;
     let reading =
         document.read_whole(|root| http(&mut Block::new(root, &rules), Some(&directory)))?;

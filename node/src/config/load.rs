@@ -12,6 +12,7 @@ use tocsin_service::yaml::{self, Section, Value};
 use xxhash_rust::xxh3::Xxh3;
 
 use super::block::{Block, Rules};
+use super::warning::Warning;
 use super::{
     Config, events, glob, global, inhibit, interval, md5, receiver, route, source, tracing,
 };
@@ -22,7 +23,7 @@ use crate::options::Features;
 /// All mistakes in it, or why it could not be read.
 pub fn load(path: &Path, features: Features) -> Result<Config, Mistakes> {
     let File { text, name, directory } = file(path)?;
-    let mut config = read(&text, &name, Rules { mode: mode(features), directory, shown: false })?;
+    let mut config = read(&text, &name, Rules::new(mode(features), directory, false))?;
     if !features.event_recorder {
         config.event_recorder = None;
     }
@@ -56,14 +57,14 @@ pub(super) fn file(path: &Path) -> Result<File, Mistakes> {
 /// All mistakes in it.
 pub fn check(text: &str, name: &str, features: Features) -> Result<Config, Mistakes> {
     let directory = Path::new(name).parent().unwrap_or(Path::new("")).to_owned();
-    read(text, name, Rules { mode: mode(features), directory, shown: false })
+    read(text, name, Rules::new(mode(features), directory, false))
 }
 
 /// Reads a text that a server has shown: its secrets are placeholders, and values that were inherited stand beside those that exclude them.
 /// # Errors
 /// All mistakes in it.
 pub fn load_shown(text: &str, features: Features) -> Result<Config, Mistakes> {
-    read(text, "", Rules { mode: mode(features), directory: "".into(), shown: true })
+    read(text, "", Rules::new(mode(features), "".into(), true))
 }
 
 fn mode(features: Features) -> Mode {
@@ -93,7 +94,8 @@ fn read(text: &str, name: &str, rules: Rules) -> Result<Config, Mistakes> {
     let mut config =
         reading.value.ok_or_else(|| Mistake::of_file(name, "no route provided in config"))?;
     config.file_hash = md5::first_48_bits(text.as_bytes());
-    config.warnings.extend(reading.warnings);
+    config.warnings = rules.warnings.into_inner();
+    config.warnings.extend(reading.warnings.into_iter().map(Warning::from));
     Ok(config)
 }
 

@@ -20,6 +20,7 @@ mod source;
 mod tests;
 mod tracing;
 pub mod tree;
+mod warning;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,7 +28,6 @@ use std::time::Duration;
 use tocsin_core::inhibit::Rule;
 use tocsin_core::mute::Intervals;
 use tocsin_core::route::Routes;
-use tocsin_service::mistake::Mistake;
 
 pub use cluster_tls::cluster_tls;
 pub use events::{BatchBounds, EventRecorder, Kafka, Webhook};
@@ -35,6 +35,7 @@ pub use load::{check, load, load_shown};
 pub use receiver::{Integration, Receiver};
 pub use tocsin_service::mistake::Mistakes;
 pub use tracing::Tracing;
+pub use warning::Warning;
 
 /// A configuration that is complete and consistent.
 #[derive(Clone, Debug)]
@@ -62,5 +63,5 @@ pub struct Config {
     /// Where events are written; only with the feature of that name.
     pub event_recorder: Option<EventRecorder>,
     /// What is odd but no mistake: for the log, at `warn`.
-    pub warnings: Vec<Mistake>,
+    pub warnings: Vec<Warning>,
 }

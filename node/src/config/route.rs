@@ -9,6 +9,7 @@ use tocsin_service::duration::format_duration;
 use tocsin_service::yaml::{Field, Section, Value};
 
 use super::block::{Block, Rules};
+use super::warning::Warning;
 
 /// The tree, how it is shown, and the names in it that must exist elsewhere.
 pub(crate) struct Tree<'a> {
@@ -215,7 +216,8 @@ pub(crate) fn list_matchers(block: &mut Block<'_>, key: &'static str, matchers: 
             Ok(parsed) => {
                 // Upstream warns of a disagreement about nothing.
                 if let Some(warning) = parsed.warning.filter(|_| !parsed.value.is_empty()) {
-                    field.warn(warning_text(&warning));
+                    let path = field.path();
+                    block.rules.warnings.borrow_mut().push(Warning::of_matchers(path, warning));
                 }
                 found.0.extend(parsed.value.0);
             }
@@ -229,22 +231,6 @@ pub(crate) fn list_matchers(block: &mut Block<'_>, key: &'static str, matchers: 
     let texts: Vec<String> = found.iter().map(Matcher::to_string).collect();
     block.show_texts(key, &texts);
     matchers.0.extend(found.0);
-}
-
-/// The sentence and the fields that people search for.
-fn warning_text(warning: &tocsin_core::matcher::Warning) -> String {
-    use tocsin_core::matcher::Warning;
-    match warning {
-        Warning::Incompatible { input, error, suggestion } => {
-            let message = warning.message();
-            format!(
-                "{message} (input: {input}, origin: config, err: {error}, suggestion: {suggestion})"
-            )
-        }
-        Warning::Disagreement { input } => {
-            format!("{} (input: {input}, origin: config)", warning.message())
-        }
-    }
 }
 
 /// Whether all names exist; those that do not are mistakes at the places that use them.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tocsin_service::mistake::Mistakes;
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
-use tracing::{error, info, warn};
+use tracing::{error, info};
 
 use super::live::Live;
 use super::{Event, Shared};
@@ -44,7 +44,7 @@ pub(crate) async fn load(
     let read = move || {
         let config = config::load(&path, features).map_err(ReloadError::Config)?;
         for warning in &config.warnings {
-            warn!(component = "configuration", "{warning}");
+            warning.log();
         }
         let templates = templates(&config)?;
         Ok::<_, ReloadError>((Arc::new(config), Arc::new(templates)))

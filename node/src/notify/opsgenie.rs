@@ -9,9 +9,9 @@ use ::http::header::AUTHORIZATION;
 use serde::Serialize;
 use serde_json::json;
 
-use crate::config::block::{Block, Form};
+use crate::config::block::Block;
 use crate::config::global::Global;
-use crate::config::http::{HttpConfig, Source, check_template, of_receiver};
+use crate::config::http::{HttpConfig, Source, of_receiver};
 use super::call::Call;
 use super::http::{Client, Request};
 use super::{BuildError, Parts, SendError, Sent, json, secret};
@@ -54,7 +54,7 @@ const KINDS: [&str; 5] = ["team", "teams", "user", "escalation", "schedule"];
 /// Reads a block of `opsgenie_configs`.
 pub(crate) fn check(block: &mut Block<'_>, global: &Global) -> Config {
     let http = of_receiver(block, global);
-    let api_key = block.source("api_key", "api_key_file", Form::Text, &global.opsgenie_api_key);
+    let api_key = block.nearest_source("api_key", "api_key_file", &global.opsgenie_api_key);
     if api_key.is_none() {
         block.section().mistake("no api_key, here or as global opsgenie_api_key");
     }
@@ -88,7 +88,7 @@ fn responder(block: &mut Block<'_>) -> Responder {
     }
     let lower = kind.to_lowercase();
     if lower.contains("{{") {
-        if let Err(error) = check_template(&kind) {
+        if let Err(error) = block.rules.check_template(&kind) {
             block.mistake_at("type", format!("not a valid template: {error}"));
         }
     } else if !KINDS.contains(&lower.as_str()) {

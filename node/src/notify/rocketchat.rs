@@ -8,7 +8,7 @@ use ::http::header::HeaderName;
 use serde::{Deserialize, Serialize};
 use tocsin_service::secret::Secret;
 
-use crate::config::block::{Block, Form};
+use crate::config::block::Block;
 use crate::config::global::Global;
 use crate::config::http::{HttpConfig, Source, of_receiver};
 use super::call::Call;
@@ -63,11 +63,11 @@ pub(crate) fn check(block: &mut Block<'_>, global: &Global) -> Config {
     let api_url = block.link("api_url", global.rocketchat_api_url.as_ref());
     let api_url = block.needed(api_url, "api_url", "no api_url, here or as global rocketchat_api_url");
     let outer = &global.rocketchat_token_id;
-    let token_id = block.source("token_id", "token_id_file", Form::Text, outer);
+    let token_id = block.nearest_source("token_id", "token_id_file", outer);
     if token_id.is_none() {
         block.section().mistake("no token_id, here or as global rocketchat_token_id");
     }
-    let token = block.source("token", "token_file", Form::Text, &global.rocketchat_token);
+    let token = block.nearest_source("token", "token_file", &global.rocketchat_token);
     if token.is_none() {
         block.section().mistake("no token, here or as global rocketchat_token");
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use url::Url;
 use ::http::Method;
 
-use crate::config::block::{Block, Form};
+use crate::config::block::Block;
 use crate::config::global::Global;
 use crate::config::http::{HttpConfig, Source, of_receiver};
 use super::call::Call;
@@ -44,7 +44,7 @@ const RESERVED: [&str; 7] = [
 pub(crate) fn check(block: &mut Block<'_>, global: &Global) -> Config {
     let http = of_receiver(block, global);
     let outer = &global.victorops_api_key;
-    let api_key = block.source("api_key", "api_key_file", Form::Text, outer);
+    let api_key = block.nearest_source("api_key", "api_key_file", outer);
     if api_key.is_none() {
         block.section().mistake("no api_key, here or as global victorops_api_key");
     }

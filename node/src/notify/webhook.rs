@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use crate::config::block::{Block, Form};
 use crate::config::global::Global;
-use crate::config::http::{HttpConfig, Link, Source, of_receiver, check_template};
+use crate::config::http::{HttpConfig, Link, Source, of_receiver};
 use crate::config::tree::Tree;
 use super::call::Call;
 use super::http::{Client, Request};
@@ -59,7 +59,7 @@ fn check_url(block: &Block<'_>, url: &Source) {
         return;
     }
     if url.reveal().contains("{{") {
-        if let Err(error) = check_template(url.reveal()) {
+        if let Err(error) = block.rules.check_template(url.reveal()) {
             field.mistake(format!("invalid template syntax: {error}"));
         }
     } else if let Err(message) = Link::parse(url.reveal()) {

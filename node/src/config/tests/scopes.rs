@@ -71,6 +71,7 @@ fn the_nearest_scope_wins_as_a_pair() {
     let global = "{opsgenie_api_key: g, victorops_api_key: g, rocketchat_token_file: g, rocketchat_token_id: i, telegram_bot_token: t, mattermost_webhook_url: 'http://g'}";
     let blocks = "opsgenie_configs: [{api_key_file: l}]\n  victorops_configs: [{routing_key: r, api_key_file: l}]\n  rocketchat_configs: [{token: l}]\n  telegram_configs: [{chat_id: 1}]\n  mattermost_configs: [{}]";
     let config = good(&with(global, blocks));
+    assert_eq!(config.warnings.len(), 3, "{:?}", config.warnings);
     for settings in all(&config) {
         match settings {
             Settings::OpsGenie(opsgenie) => assert_eq!(opsgenie.api_key, Source::File("l".into())),
@@ -95,6 +96,16 @@ fn the_nearest_scope_wins_as_a_pair() {
 fn a_default_that_was_taken_away_is_missed() {
     let text = with("{pagerduty_url: null}", "pagerduty_configs: [{routing_key: a}]");
     assert!(mistakes(&text)[0].contains("no url, here or as global pagerduty_url"));
+}
+
+#[test]
+fn a_text_that_is_no_template_is_warned_of() {
+    let blocks = "slack_configs: [{api_url: 'http://a', title: '{{ .X', text: '{{ nosuch }}', footer: '{{ toUpper .X }}'}]";
+    let config = good(&with("{}", blocks));
+    let warnings: Vec<_> = config.warnings.iter().map(ToString::to_string).collect();
+    assert_eq!(warnings.len(), 2, "{warnings:?}");
+    assert!(warnings[0].contains("slack_configs[0].title: nothing can be told"), "{warnings:?}");
+    assert!(warnings[1].contains("slack_configs[0].text: nothing can be told"), "{warnings:?}");
 }
 
 #[test]
