@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use jiff::Timestamp;
-use tocsin_cluster::{Claim, ClaimRequest, Grant, Release, Stamp, kind};
+use tocsin_cluster::{Busy, Claim, ClaimRequest, Grant, Rank, Release, Stamp, kind};
 use tocsin_core::group::Batch;
 use tocsin_core::nflog::{Entry, EntryKey, Reason, needs_update};
 use tocsin_core::route::Route;
 use tocsin_core::time;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, SemaphorePermit};
 use tokio::time::Instant;
 use tracing::{debug, error};
 
@@ -165,7 +165,7 @@ struct Delivery<'a> {
     context: Context,
     /// The look of the tick, as long as nothing can have changed since.
     first: Option<Arc<Look>>,
-    pending: Option<Pending>,
+    pending: Option<Pending<'a>>,
     /// How long to wait for another node that is at it.
     patience: Patience,
     end: End,
@@ -173,12 +173,23 @@ struct Delivery<'a> {
 }
 
 /// An attempt that may be made now.
-struct Pending {
+struct Pending<'a> {
     plan: Plan,
     /// The stamp of the moment when its request was written.
     moment: u64,
     grant: Grant,
     _sending: Sending,
+    _permit: SemaphorePermit<'a>,
+}
+
+/// What the others say to an attempt.
+enum Answer {
+    /// Make it.
+    Go(Grant),
+    /// Something has changed.
+    LookAgain,
+    /// One of them is at it.
+    Wait(Busy),
 }
 
 /// What the coming attempt tells.
@@ -233,35 +244,46 @@ impl Delivery<'_> {
         logged.entry.covers(logged.arrived_at, batch.tick, route.group_interval)
     }
 
-    /// Waits while a better-ranked node may do it; answers at once when this node is the first. True when it waited, so that
-    /// everything must be looked at again.
-    async fn waits_for_others(&mut self, told: &Notify) -> bool {
-        let Flush { shared, batch, began, .. } = self.flush;
-        let cluster = &shared.cluster;
-        let mut view = cluster.watch();
-        let rank = cluster.rank(batch.key.as_bytes());
-        let until = *began + cluster.rank_wait(rank.own);
-        let key = self.key.to_string();
-        let failed = || cluster.all_better_failed(key.as_bytes(), &rank);
-        if until <= Instant::now() || failed() {
-            if !rank.is_owner() && !self.counted {
-                shared.counts.takeover(if until <= Instant::now() { "waited" } else { "failed" });
-            }
-            return false;
+    /// Whether this node goes now: it is the first, or has waited long enough, or those before it have failed.
+    fn is_our_turn(&self) -> bool {
+        let Flush { shared, batch, .. } = self.flush;
+        let rank = shared.cluster.rank(batch.key.as_bytes());
+        if rank.is_owner() {
+            return true;
         }
-        // Failures are asked for now and then: news of every claim would wake every flush that waits.
-        while !failed() && Instant::now() < until {
-            tokio::select! {
-                () = tokio::time::sleep_until(until.min(Instant::now() + GLANCE)) => {}
-                _ = view.changed() => break,
-                () = told.notified() => break,
-            }
+        let waited = self.patience_ends(&rank) <= Instant::now();
+        let failed = || shared.cluster.all_better_failed(self.key.to_string().as_bytes(), &rank);
+        let turn = waited || failed();
+        if turn && !self.counted {
+            shared.counts.takeover(if waited { "waited" } else { "failed" });
         }
-        true
+        turn
     }
 
-    /// Asks the others. `None`: look again.
-    async fn claim(&mut self, plan: &Plan, look: &Look) -> Option<Grant> {
+    /// When a node of that rank goes at the latest.
+    fn patience_ends(&self, rank: &Rank) -> Instant {
+        self.flush.began + self.flush.shared.cluster.rank_wait(rank.own)
+    }
+
+    /// Waits for news of those who go first; everything must be looked at again afterwards.
+    async fn wait_for_others(&self, told: &Notify) {
+        let cluster = &self.flush.shared.cluster;
+        let mut view = cluster.watch();
+        let rank = cluster.rank(self.flush.batch.key.as_bytes());
+        let until = self.patience_ends(&rank);
+        let key = self.key.to_string();
+        // Failures are asked for now and then: news of every claim would wake every flush that waits.
+        while !cluster.all_better_failed(key.as_bytes(), &rank) && Instant::now() < until {
+            tokio::select! {
+                () = tokio::time::sleep_until(until.min(Instant::now() + GLANCE)) => {}
+                _ = view.changed() => return,
+                () = told.notified() => return,
+            }
+        }
+    }
+
+    /// Asks the others.
+    async fn claim(&self, plan: &Plan, look: &Look) -> Answer {
         let Flush { shared, batch, .. } = self.flush;
         let stalls = shared.cluster.stalls();
         let request = ClaimRequest {
@@ -276,17 +298,19 @@ impl Delivery<'_> {
                 shared.counts.claim("grant");
                 let same = look.silences_version == shared.silences.version();
                 let awake = stalls == shared.cluster.stalls();
-                (same && awake && !grant.is_lost()).then_some(grant)
+                if same && awake && !grant.is_lost() {
+                    Answer::Go(grant)
+                } else {
+                    Answer::LookAgain
+                }
             }
             Claim::Busy(busy) => {
                 shared.counts.claim("busy");
-                let bound = self.patience.next();
-                busy.wait(bound).await;
-                None
+                Answer::Wait(busy)
             }
             Claim::Done => {
                 shared.counts.claim("done");
-                None
+                Answer::LookAgain
             }
         }
     }
@@ -319,15 +343,34 @@ impl Delivery<'_> {
 impl Attempts for Delivery<'_> {
     async fn next(&mut self, _attempt: u32) -> Option<notify::Batch> {
         let shared = Arc::clone(&self.flush.shared);
+        let mut permit = None;
         loop {
             let told = shared.waiters.of(&self.flush.batch.key);
             shared.wait_caught_up().await;
             let (plan, look) = self.plan()?;
-            if self.waits_for_others(&told).await {
+            // Copies of alerts are for those who may go on: whoever waits looks again afterwards.
+            if !self.is_our_turn() {
+                drop((plan, look, permit.take()));
+                self.wait_for_others(&told).await;
                 continue;
             }
+            let free = permit.take().or_else(|| self.integration.permits.try_acquire().ok());
+            let Some(free) = free else {
+                drop((plan, look));
+                // Closed never: the semaphore lives as long as the integration.
+                permit = self.integration.permits.acquire().await.ok();
+                continue;
+            };
             let Some(sending) = shared.sendings.begin(&self.key).await else { continue };
-            let Some(grant) = self.claim(&plan, &look).await else { continue };
+            let grant = match self.claim(&plan, &look).await {
+                Answer::Go(grant) => grant,
+                Answer::LookAgain => continue,
+                Answer::Wait(busy) => {
+                    drop((plan, look, sending, free));
+                    busy.wait(self.patience.next()).await;
+                    continue;
+                }
+            };
             self.count_begin();
             let batch = notify::Batch {
                 alerts: Arc::try_unwrap(look)
@@ -335,14 +378,13 @@ impl Attempts for Delivery<'_> {
                 reason: plan.reason.as_str(),
                 receiver_data: plan.data.clone(),
             };
-            self.pending = Some(Pending { plan, moment: 0, grant, _sending: sending });
+            self.pending =
+                Some(Pending { plan, moment: 0, grant, _sending: sending, _permit: free });
             return Some(batch);
         }
     }
 
     async fn send(&mut self, batch: notify::Batch) -> Result<Sent, SendError> {
-        // Closed never: the semaphore lives as long as the integration.
-        let _permit = self.integration.permits.acquire().await;
         if let Some(pending) = &mut self.pending {
             pending.moment = self.flush.shared.cluster.put(|writer| writer.moment());
             pending.grant.sending();
