@@ -17,14 +17,14 @@ use crate::{
 };
 
 /// Debian's server; ended when dropped.
-struct Upstream {
+pub(crate) struct Upstream {
     child: Child,
-    address: SocketAddr,
+    pub(crate) address: SocketAddr,
     _folder: tempfile::TempDir,
 }
 
 impl Upstream {
-    fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let config = folder.path().join("am.yml");
         std::fs::write(&config, CONFIG).unwrap();

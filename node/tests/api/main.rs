@@ -8,6 +8,7 @@
     reason = "the lints' exception for tests does not reach helpers of this kind of test"
 )]
 
+mod amtool;
 mod beside;
 mod bytes;
 mod client;
