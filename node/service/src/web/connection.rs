@@ -72,8 +72,10 @@ impl<H: Handler> Server<H> {
         let connection = http1::Builder::new()
             .max_header_size(limits.header_max_bytes)
             .max_headers(limits.headers_max)
-            // Go's server does so too: a client may close its sending half and still read.
+            // Go's server does both too: a client may close its sending half and still read, and
+            // scripts look for `Content-Type`.
             .half_close(true)
+            .title_case_headers(true)
             .serve_connection(stream, service);
         self.drive(std::pin::pin!(connection), |one| one.graceful_shutdown(), &pulse, peer).await;
     }
