@@ -145,6 +145,10 @@ impl Core {
         let now = mono::now();
         // Published under the lock, so that no older view follows a newer one.
         let mut members = lock(&self.members);
+        if self.counts.is_stalled(now) {
+            // Nothing could be heard meanwhile; the clockwork will find that a catch-up is owed.
+            members.forgive(now);
+        }
         let value = f(&mut members, now);
         members.tick(now).iter().for_each(|change| self.member_changed(change));
         let view = members.view(now);

@@ -69,7 +69,8 @@ impl Counts {
         stalled
     }
 
-    fn is_stalled(&self, now: Duration) -> bool {
+    /// Whether the clockwork should have ticked long ago.
+    pub(crate) fn is_stalled(&self, now: Duration) -> bool {
         match self.tick_ms.load(Ordering::Relaxed) {
             0 => false,
             last => STALL < now.saturating_sub(Duration::from_millis(last)),

@@ -505,3 +505,34 @@ fn of_all_that_claim_at_once_one_sends() {
         assert_eq!(sent.len(), 1, "seed {seed}: {sent:?}");
     });
 }
+
+#[test]
+fn a_sender_that_dies_is_followed_by_one_other() {
+    each_seed(10, |seed| async move {
+        let mut sim = Sim::new(seed, 3).await;
+        sim.recover().await;
+        let sent = Arc::new(Mutex::new(Vec::new()));
+        let notifiers: Vec<_> = (0..3)
+            .map(|node| {
+                let cluster = Arc::clone(&sim.node(node).cluster);
+                tokio::spawn(notify(node, cluster, Arc::clone(&sent)))
+            })
+            .collect();
+        while lock(&sent).is_empty() {
+            sleep(Duration::from_millis(1)).await;
+        }
+        sleep(Duration::from_millis(sim.random.below(290))).await;
+        let (first, at) = lock(&sent)[0];
+        // Its notifier and its node end together.
+        notifiers[first].abort();
+        sim.nodes[first] = None;
+        for (node, notifier) in notifiers.into_iter().enumerate() {
+            let ended = timeout(Duration::from_secs(60), notifier).await.unwrap();
+            assert!(node == first || ended.is_ok());
+        }
+        let sent = lock(&sent);
+        assert_eq!(sent.len(), 2, "seed {seed}: {sent:?}");
+        let after = sent[1].1 - at;
+        assert!(after < Duration::from_secs(2), "seed {seed}: {after:?}");
+    });
+}
