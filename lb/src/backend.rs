@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 
 use crate::balance::{Candidate, RoundRobin, better_of_two, least_busy};
 use crate::config::{BackendOptions, Balance, CheckOptions, Observe, OnError, ServerOptions};
@@ -12,6 +12,7 @@ use crate::health::{CheckResult, CheckStatus, Flip, Health};
 use crate::peer::{Node, Peer};
 use crate::queue::Queue;
 use crate::stats::Counters;
+use crate::tls::{self, TlsClient};
 
 /// Weights are multiplied by it while they are compared, so that a ramp has steps.
 const SCALE: u32 = 256;
@@ -68,6 +69,7 @@ pub(crate) struct Server {
     /// Health checks, as configured.
     pub check: CheckOptions,
     target: ArcSwap<Target>,
+    tls: ArcSwapOption<TlsClient>,
     weight: AtomicU32,
     maxconn: AtomicU32,
     usable: AtomicBool,
@@ -166,6 +168,7 @@ impl Server {
             id,
             counters: Counters::new(workers),
             check,
+            tls: ArcSwapOption::empty(),
             target: ArcSwap::from_pointee(Target { text: options.address.clone(), address }),
             weight: AtomicU32::new(options.weight),
             maxconn: AtomicU32::new(options.maxconn),
@@ -184,8 +187,31 @@ impl Server {
             state: Mutex::new(state),
             options,
         };
+        server.load_tls();
         server.publish(&server.lock());
         server
+    }
+
+    /// Reads the certificates for it again.
+    pub(crate) fn load_tls(&self) {
+        let Some(options) = &self.options.tls else { return };
+        match tls::client(options, &self.options.address) {
+            Ok(client) => self.tls.store(Some(Arc::new(client))),
+            Err(error) => {
+                tracing::error!(server = self.name(), error = %error, "TLS cannot be used");
+            }
+        }
+    }
+
+    /// How to speak TLS to it, if so configured.
+    /// # Errors
+    /// Its certificates could not be read.
+    pub(crate) fn tls(&self) -> std::io::Result<Option<Arc<TlsClient>>> {
+        match (&self.options.tls, self.tls.load_full()) {
+            (None, _) => Ok(None),
+            (Some(_), Some(client)) => Ok(Some(client)),
+            (Some(_), None) => Err(std::io::Error::other("TLS cannot be used")),
+        }
     }
 
     /// Its name.

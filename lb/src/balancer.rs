@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use arc_swap::ArcSwap;
 use tokio::sync::Notify;
 use tokio::time::Instant;
+use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
 use crate::access::AccessLog;
@@ -14,6 +15,7 @@ use crate::config::{Config, FrontendOptions};
 use crate::flags::Flags;
 use crate::health::Flip;
 use crate::stats::Counters;
+use crate::tls;
 use crate::token::Token;
 use crate::watch::Register;
 
@@ -42,7 +44,6 @@ pub(crate) fn us(duration: std::time::Duration) -> u64 {
 }
 
 /// A place where clients connect, with its numbers.
-#[derive(Debug)]
 pub(crate) struct Frontend {
     /// Number among all proxies, as `iid`.
     pub id: u32,
@@ -50,10 +51,18 @@ pub(crate) struct Frontend {
     pub options: FrontendOptions,
     /// Its row of numbers; streams are connections here.
     pub counters: Arc<Counters>,
+    /// TLS that it offers.
+    pub tls: Option<TlsAcceptor>,
     /// Where requests go.
     pub backend: Arc<Backend>,
     /// Accepts nobody while set.
     pub paused: Arc<AtomicBool>,
+}
+
+impl std::fmt::Debug for Frontend {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Frontend({})", self.options.name)
+    }
 }
 
 impl Frontend {
@@ -99,6 +108,7 @@ impl Topology {
                     id: id(n),
                     options: options.clone(),
                     counters: Arc::new(Counters::new(workers)),
+                    tls: options.tls.as_ref().and_then(|t| tls::acceptor(t).ok()),
                     backend: backend.clone(),
                     paused: Arc::default(),
                 }))

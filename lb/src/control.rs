@@ -276,6 +276,7 @@ impl Balancer {
                 id: f.id,
                 options: f.options.clone(),
                 counters: f.counters.clone(),
+                tls: f.tls.clone(),
                 backend: swap(&f.backend),
                 paused: f.paused.clone(),
             })

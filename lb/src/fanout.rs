@@ -99,7 +99,7 @@ fn send(
         client: &client.ip,
         host: &server.target().text,
         forward_for: &rule.forward_for,
-        proto: rule.forwarded_proto.then_some("http"),
+        proto: rule.forwarded_proto.then_some(if rule.tls.is_some() { "https" } else { "http" }),
         close: !backend.options.keep_alive,
         length: Some(pieces.iter().map(|p| p.len() as u64).sum()),
         drop_expect: true,

@@ -132,6 +132,10 @@ pub(crate) enum CheckStatus {
     L4Timeout,
     /// TCP refused or unreachable.
     L4Connection,
+    /// TLS timed out.
+    L6Timeout,
+    /// TLS failed.
+    L6Response,
     /// The expected status.
     L7Ok,
     /// A status that passes under a condition.
@@ -174,6 +178,8 @@ impl CheckStatus {
             CheckStatus::SocketError => ("SOCKERR", "Socket error", 4),
             CheckStatus::L4Timeout => ("L4TOUT", "Layer4 timeout", 7),
             CheckStatus::L4Connection => ("L4CON", "Layer4 connection problem", 8),
+            CheckStatus::L6Timeout => ("L6TOUT", "Layer6 timeout", 10),
+            CheckStatus::L6Response => ("L6RSP", "Layer6 invalid response", 11),
             CheckStatus::L7Ok => ("L7OK", "Layer7 check passed", 15),
             CheckStatus::L7OkConditional => ("L7OKC", "Layer7 check conditionally passed", 16),
             CheckStatus::L7Timeout => ("L7TOUT", "Layer7 timeout", 12),

@@ -27,6 +27,7 @@ mod reload;
 mod rule;
 mod run;
 mod stats;
+mod tls;
 mod token;
 mod watch;
 mod wire;
@@ -38,6 +39,7 @@ use tokio_util::sync::CancellationToken;
 pub use config::Config;
 pub use flags::{Action, Flags};
 pub use listen::Listeners;
+pub use tls::TlsError;
 
 /// Why the balancer did not start, or ended.
 #[derive(Debug, thiserror::Error)]
@@ -66,6 +68,14 @@ pub enum LbError {
         path: PathBuf,
         /// What the system said.
         source: std::io::Error,
+    },
+    /// TLS cannot be used as configured.
+    #[error("{place}: TLS cannot be used")]
+    Tls {
+        /// The frontend or server.
+        place: String,
+        /// Why.
+        source: tls::TlsError,
     },
     /// Something that is fixed while the process runs.
     #[error("{what} cannot change without a restart")]
@@ -130,6 +140,23 @@ fn convert_file(path: &std::path::Path) -> Result<(), LbError> {
     }
 }
 
+/// Tries all certificates before anything is changed.
+fn check_tls(config: &Config) -> Result<(), LbError> {
+    for frontend in &config.frontends {
+        if let Some(options) = &frontend.tls {
+            let tried = tls::acceptor(options);
+            tried.map_err(|source| LbError::Tls { place: frontend.name.clone(), source })?;
+        }
+    }
+    for server in config.backends.iter().flat_map(|b| &b.servers) {
+        if let Some(options) = &server.tls {
+            let tried = tls::client(options, &server.address);
+            tried.map_err(|source| LbError::Tls { place: server.name.clone(), source })?;
+        }
+    }
+    Ok(())
+}
+
 fn say(to: &mut impl std::io::Write, text: &str) -> Result<(), LbError> {
     to.write_all(text.as_bytes()).map_err(LbError::Start)
 }
@@ -155,6 +182,7 @@ fn load(flags: &Flags) -> Result<Config, LbError> {
     if config.backends.iter().all(|b| b.servers.is_empty()) {
         return Err(LbError::NoServers);
     }
+    check_tls(&config)?;
     Ok(config)
 }
 

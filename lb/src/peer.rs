@@ -57,7 +57,8 @@ pub(crate) async fn watch(lb: Arc<Balancer>, server: Arc<Server>) {
 /// Asks once. Nothing is learnt from a server that cannot be reached or says an error.
 async fn look(lb: &Balancer, server: &Server) -> Option<Peer> {
     let target = server.target();
-    let wire = wire::connect(target.address?, LIMIT, &Arc::<Watch>::default()).await.ok()?;
+    let watch = Arc::<Watch>::default();
+    let wire = wire::connect(target.address?, server.tls().ok()?, LIMIT, &watch).await.ok()?;
     let host = if server.check.host.is_empty() { &target.text } else { &server.check.host };
     let request = format!(
         "GET /api/v2/status HTTP/1.1\r\nHost: {host}\r\nUser-Agent: tocsin-lb\r\nConnection: close\r\n\r\n"

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tocsin_service::wire::{CLUSTER, ClusterSeen};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 
@@ -78,7 +78,7 @@ async fn check(server: &Server, timeouts: &Timeouts) -> (CheckResult, Option<Clu
     };
     let options = &server.check;
     let began = Instant::now();
-    let asked = ask(address, &target.text, &options.path, options, timeouts).await;
+    let asked = ask(server, address, &target.text, &options.path, timeouts).await;
     let duration_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
     match asked {
         Err((status, info)) => (CheckResult { status, http: None, duration_ms, info }, None),
@@ -92,7 +92,7 @@ async fn check(server: &Server, timeouts: &Timeouts) -> (CheckResult, Option<Clu
             let Some(seen) = answer.cluster.filter(|_| status.passed()) else {
                 return (result, None);
             };
-            let ready = ask(address, &target.text, "/-/ready", options, timeouts).await;
+            let ready = ask(server, address, &target.text, "/-/ready", timeouts).await;
             let ready = ready.is_ok_and(|a| a.status == 200);
             (result, Some(ClusterView { live: seen.live, known: seen.known, ready }))
         }
@@ -117,15 +117,16 @@ struct Answer {
 
 /// Asks for one path on a new connection: at most `min(connect, interval)` to connect, then `check` to read.
 async fn ask(
+    server: &Server,
     address: SocketAddr,
     host: &str,
     path: &str,
-    options: &CheckOptions,
     timeouts: &Timeouts,
 ) -> Result<Answer, (CheckStatus, String)> {
+    let options = &server.check;
     let limit = timeouts.connect.min(options.interval);
     let connecting = tokio::time::timeout(limit, TcpStream::connect(address)).await;
-    let mut stream = match connecting {
+    let stream = match connecting {
         Err(_) => return Err((CheckStatus::L4Timeout, String::new())),
         Ok(Err(error)) => return Err(connect_failed(&error)),
         Ok(Ok(stream)) => stream,
@@ -136,13 +137,30 @@ async fn ask(
         "{method} {path} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: tocsin-lb\r\nConnection: close\r\n\r\n"
     );
     let limit = if timeouts.check.is_zero() { options.interval } else { timeouts.check };
-    let answer = async {
-        let sent = stream.write_all(request.as_bytes()).await;
-        sent.map_err(|e| (CheckStatus::L7Response, os_text(&e)))?;
-        read(&mut stream).await
+    let tls = server.tls().map_err(|e| (CheckStatus::SocketError, e.to_string()))?;
+    let answer = match tls {
+        None => tokio::time::timeout(limit, exchange(stream, &request)).await,
+        Some(tls) => {
+            let shaking = tls.connector.connect(tls.name.clone(), stream);
+            let stream = match tokio::time::timeout(limit, shaking).await {
+                Err(_) => return Err((CheckStatus::L6Timeout, String::new())),
+                Ok(Err(error)) => return Err((CheckStatus::L6Response, error.to_string())),
+                Ok(Ok(stream)) => stream,
+            };
+            tokio::time::timeout(limit, exchange(stream, &request)).await
+        }
     };
-    let answer = tokio::time::timeout(limit, answer).await;
     answer.unwrap_or(Err((CheckStatus::L7Timeout, String::new())))
+}
+
+/// Sends the request and reads the answer's header.
+async fn exchange(
+    mut stream: impl AsyncRead + AsyncWrite + Unpin,
+    request: &str,
+) -> Result<Answer, (CheckStatus, String)> {
+    let sent = stream.write_all(request.as_bytes()).await;
+    sent.map_err(|e| (CheckStatus::L7Response, os_text(&e)))?;
+    read(&mut stream).await
 }
 
 fn connect_failed(error: &io::Error) -> (CheckStatus, String) {
@@ -162,7 +180,7 @@ fn os_text(error: &io::Error) -> String {
 }
 
 /// Reads the header of an answer and, to be polite, what of its body comes at once.
-async fn read(stream: &mut TcpStream) -> Result<Answer, (CheckStatus, String)> {
+async fn read(stream: &mut (impl AsyncRead + Unpin)) -> Result<Answer, (CheckStatus, String)> {
     let mut bytes = Vec::with_capacity(1024);
     loop {
         let n = stream.read_buf(&mut bytes).await;

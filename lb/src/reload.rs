@@ -38,6 +38,7 @@ fn swap(lb: &Balancer, config: Config) -> Result<(), LbError> {
     let backends: Vec<_> = fresh.backends.iter().map(|b| merge(&old, b, lb.workers)).collect();
     for server in backends.iter().flat_map(|b| &b.servers) {
         crate::run::resolve(server);
+        server.load_tls();
     }
     let frontends = fresh.frontends.iter().map(|front| {
         let before = old.frontends.iter().find(|f| f.options.name == front.options.name);
@@ -46,6 +47,7 @@ fn swap(lb: &Balancer, config: Config) -> Result<(), LbError> {
             id: front.id,
             options: front.options.clone(),
             counters: before.map_or(&front.counters, |f| &f.counters).clone(),
+            tls: front.tls.clone(),
             backend: backend.unwrap_or(&front.backend).clone(),
             paused: before.map_or(&front.paused, |f| &f.paused).clone(),
         })

@@ -19,6 +19,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 
+use crate::tls::TlsClient;
 use crate::watch::{Phase, Watch};
 
 /// Bytes on their way in both directions.
@@ -27,7 +28,6 @@ impl<T: AsyncRead + AsyncWrite + Send + Sync + Unpin> Duplex for T {}
 
 enum Io {
     Tcp(TcpStream),
-    #[cfg_attr(not(test), expect(dead_code, reason = "TLS, which comes next, uses it"))]
     Other(Box<dyn Duplex>),
 }
 
@@ -66,7 +66,6 @@ impl Wire {
     }
 
     /// A connection over something else, such as TLS.
-    #[cfg(test)]
     pub(crate) fn other(
         io: impl AsyncRead + AsyncWrite + Send + Sync + Unpin + 'static,
         watch: Arc<Watch>,
@@ -335,16 +334,26 @@ impl HeadReader {
     }
 }
 
-/// Opens a connection to a server.
+/// Opens a connection to a server, with TLS if it is to have that.
 pub(crate) async fn connect(
     address: SocketAddr,
+    tls: Option<Arc<TlsClient>>,
     limit: Duration,
     watch: &Arc<Watch>,
 ) -> io::Result<Wire> {
-    let connecting = tokio::time::timeout(limit, TcpStream::connect(address)).await;
-    let stream = connecting.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
-    stream.set_nodelay(true)?;
-    Ok(Wire::tcp(stream, watch.clone()))
+    let connecting = async {
+        let stream = TcpStream::connect(address).await?;
+        stream.set_nodelay(true)?;
+        match tls {
+            None => Ok(Wire::tcp(stream, watch.clone())),
+            Some(tls) => {
+                let stream = tls.connector.connect(tls.name.clone(), stream).await?;
+                Ok(Wire::other(stream, watch.clone()))
+            }
+        }
+    };
+    let connected = tokio::time::timeout(limit, connecting).await;
+    connected.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?
 }
 
 impl AsyncRead for Wire {

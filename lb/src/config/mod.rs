@@ -184,6 +184,8 @@ pub struct FrontendOptions {
     pub name: String,
     /// Addresses to bind.
     pub bind: Vec<BindOptions>,
+    /// TLS, for all its addresses.
+    pub tls: Option<TlsBind>,
     /// Connections at once.
     pub maxconn: u32,
     /// Whether `X-Forwarded-For` is appended.
@@ -407,6 +409,47 @@ pub struct ServerOptions {
     pub disabled: bool,
     /// Whether it is checked.
     pub check: bool,
+    /// TLS towards it, for traffic and checks.
+    pub tls: Option<TlsServer>,
+}
+
+/// TLS offered to clients.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TlsBind {
+    /// PEM of the certificate and its chain.
+    pub certificate: PathBuf,
+    /// PEM of its key.
+    pub key: PathBuf,
+    /// PEM of the CA of clients.
+    pub client_ca: Option<PathBuf>,
+    /// Whether clients must have a certificate.
+    pub verify: ClientVerify,
+}
+
+/// Whether clients must have a certificate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClientVerify {
+    /// None is asked for.
+    None,
+    /// One that is given must be good.
+    Optional,
+    /// A good one must be given.
+    Required,
+}
+
+/// TLS towards a server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TlsServer {
+    /// PEM of the CA; without it the system's.
+    pub ca: Option<PathBuf>,
+    /// Name in its certificate; without it the host of its address.
+    pub server_name: Option<String>,
+    /// PEM of our own certificate.
+    pub certificate: Option<PathBuf>,
+    /// PEM of our own key.
+    pub key: Option<PathBuf>,
+    /// Whether its certificate is verified.
+    pub verify: bool,
 }
 
 /// Who may change state on the stats listener.
@@ -487,6 +530,7 @@ impl FrontendOptions {
         FrontendOptions {
             name: name.to_owned(),
             bind: vec![BindOptions { address: "*:9093".to_owned() }],
+            tls: None,
             maxconn: 3000,
             forward_for: ForwardFor {
                 enabled: true,
@@ -566,6 +610,7 @@ impl ServerOptions {
             slow_start: Duration::ZERO,
             disabled: false,
             check: true,
+            tls: None,
         }
     }
 }

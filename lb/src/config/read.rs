@@ -9,9 +9,9 @@ use tocsin_service::yaml::{self, Field, Section};
 use super::flag::{is_host_port, is_name};
 use super::{
     AdminMode, AdminSocket, AlertMode, AlertOptions, BackendOptions, Balance, BindOptions,
-    CheckOptions, Config, ForwardFor, FrontendOptions, Global, InitialHealth, Level, Limits, Log,
-    LogFormat, LogLevel, LogTo, Observe, ObserveMode, OnError, RetryOn, ServerOptions,
-    StatsOptions, Timeouts,
+    CheckOptions, ClientVerify, Config, ForwardFor, FrontendOptions, Global, InitialHealth, Level,
+    Limits, Log, LogFormat, LogLevel, LogTo, Observe, ObserveMode, OnError, RetryOn, ServerOptions,
+    StatsOptions, Timeouts, TlsBind, TlsServer,
 };
 
 /// Reads and checks a file.
@@ -245,6 +245,7 @@ fn frontend(field: &Field<'_>, inherited: Timeouts) -> Option<FrontendOptions> {
     };
     Some(FrontendOptions {
         bind: binds(&section, default.bind),
+        tls: section.section("tls").and_then(|s| tls_bind(&s)),
         maxconn: number(&section, "maxconn", default.maxconn),
         forward_for: ForwardFor {
             enabled: forward.bool_or("enabled", true),
@@ -437,8 +438,47 @@ fn server(field: &Field<'_>, position: usize) -> Option<ServerOptions> {
         slow_start: section.duration_or("slow_start", Duration::ZERO),
         disabled: section.bool_or("disabled", false),
         check: section.bool_or("check", true),
+        tls: section.section("tls").map(|s| tls_server(&s)),
         ..plain
     })
+}
+
+fn path(section: &Section<'_>, key: &'static str) -> Option<PathBuf> {
+    section.given(key).and_then(|f| f.text()).filter(|t| !t.is_empty()).map(PathBuf::from)
+}
+
+fn tls_bind(section: &Section<'_>) -> Option<TlsBind> {
+    let words = [
+        ("none", ClientVerify::None),
+        ("optional", ClientVerify::Optional),
+        ("required", ClientVerify::Required),
+    ];
+    let verify = word(section, "verify", &words, ClientVerify::None);
+    let client_ca = path(section, "client_ca");
+    if verify != ClientVerify::None && client_ca.is_none() {
+        section.mistake("verify needs client_ca");
+    }
+    match (path(section, "cert_file"), path(section, "key_file")) {
+        (Some(certificate), Some(key)) => Some(TlsBind { certificate, key, client_ca, verify }),
+        _ => {
+            section.mistake("TLS needs cert_file and key_file");
+            None
+        }
+    }
+}
+
+fn tls_server(section: &Section<'_>) -> TlsServer {
+    let (certificate, key) = (path(section, "cert_file"), path(section, "key_file"));
+    if certificate.is_some() != key.is_some() {
+        section.mistake("cert_file and key_file belong together");
+    }
+    TlsServer {
+        ca: path(section, "ca_file"),
+        server_name: section.given("server_name").and_then(|f| f.text()),
+        certificate,
+        key,
+        verify: section.bool_or("verify", true),
+    }
 }
 
 fn stats(section: &Section<'_>) -> StatsOptions {

@@ -207,7 +207,11 @@ impl Client {
             client: &self.ip,
             host: &target.text,
             forward_for: &rule.forward_for,
-            proto: rule.forwarded_proto.then_some("http"),
+            proto: rule.forwarded_proto.then_some(if rule.tls.is_some() {
+                "https"
+            } else {
+                "http"
+            }),
             close: !backend.options.keep_alive,
             length: kept,
             drop_expect: kept.is_some(),

@@ -193,8 +193,9 @@ pub(crate) async fn serve(
     frontend.counters.begin(worker.id);
     let _counted = Counted { worker: worker.clone(), frontend: frontend.clone() };
     let registered = worker.lb.registers[worker.id].add();
+    let Some(wire) = shake_hands(&frontend, stream, &registered.watch).await else { return };
     let client = Client {
-        wire: Wire::tcp(stream, registered.watch.clone()),
+        wire,
         watch: registered.watch.clone(),
         ip: client_text(peer.ip()),
         port: peer.port(),
@@ -207,6 +208,18 @@ pub(crate) async fn serve(
     };
     client.about(&registered);
     client.run().await;
+}
+
+/// The connection, after the TLS handshake if there is one. A handshake that fails or lasts too long ends it.
+async fn shake_hands(frontend: &Frontend, stream: TcpStream, watch: &Arc<Watch>) -> Option<Wire> {
+    let Some(acceptor) = &frontend.tls else {
+        // A frontend whose certificates cannot be read must not speak plainly.
+        let plain = frontend.options.tls.is_none();
+        return plain.then(|| Wire::tcp(stream, watch.clone()));
+    };
+    let limit = frontend.options.timeouts.http_request;
+    let shaken = tokio::time::timeout(limit, acceptor.accept(stream)).await;
+    Some(Wire::other(shaken.ok()?.ok()?, watch.clone()))
 }
 
 /// Polls a future once; what it has not done is forgotten, so only futures that lose nothing may be given.
@@ -422,7 +435,7 @@ impl Client {
             &Line {
                 client: (&self.ip, self.port),
                 at_us: lb.clock.us_of(x.first_byte),
-                frontend: (frontend, false),
+                frontend: (frontend, self.frontend.tls.is_some()),
                 backend: if x.reached { &backend.options.name } else { frontend },
                 server: x.server.as_ref().map_or("<NOSRV>", |s| s.name()),
                 times: [x.header_us, x.queue_us, x.connect_us, x.response_us, Some(total_us)],

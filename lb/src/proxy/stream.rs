@@ -46,7 +46,10 @@ impl Worker {
         let address = server.target().address.ok_or(Failure::Refused)?;
         watch.enter(Phase::Free, Duration::ZERO);
         let began = Instant::now();
-        let connected = wire::connect(address, limit(), watch).await;
+        let connected = match server.tls() {
+            Ok(tls) => wire::connect(address, tls, limit(), watch).await,
+            Err(error) => Err(error),
+        };
         shard.connects.add(1);
         backend_shard.connects.add(1);
         self.observe(backend, server, ObserveMode::Layer4, connected.is_ok());

@@ -14,4 +14,5 @@ mod alerts;
 mod faults;
 mod reload;
 mod stats;
+mod tls;
 mod traffic;

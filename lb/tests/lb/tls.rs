@@ -1,0 +1,98 @@
+//! TLS on both sides: one balancer speaks it to another.
+
+use std::path::PathBuf;
+use std::sync::atomic::Ordering::SeqCst;
+
+use tocsin_lb::config::{ClientVerify, TlsBind, TlsServer};
+
+use crate::harness::*;
+
+struct Pems {
+    _directory: tempfile::TempDir,
+    certificate: PathBuf,
+    key: PathBuf,
+}
+
+fn pems(name: &str) -> Pems {
+    let directory = tempfile::tempdir().unwrap();
+    let made = rcgen::generate_simple_self_signed(vec![name.to_owned()]).unwrap();
+    let (certificate, key) = (directory.path().join("cert"), directory.path().join("key"));
+    std::fs::write(&certificate, made.cert.pem()).unwrap();
+    std::fs::write(&key, made.signing_key.serialize_pem()).unwrap();
+    Pems { _directory: directory, certificate, key }
+}
+
+fn inner(fake: &Fake, own: &Pems, clients: Option<&Pems>) -> Lb {
+    let mut config = config(&[fake.address]);
+    config.frontends[0].tls = Some(TlsBind {
+        certificate: own.certificate.clone(),
+        key: own.key.clone(),
+        client_ca: clients.map(|c| c.certificate.clone()),
+        verify: clients.map_or(ClientVerify::None, |_| ClientVerify::Required),
+    });
+    Lb::start(config)
+}
+
+fn outer(inner: &Lb, tls: TlsServer) -> Lb {
+    let mut config = config(&[inner.address]);
+    config.backends[0].servers[0].tls = Some(tls);
+    Lb::start(config)
+}
+
+fn believing(ca: &Pems, name: &str) -> TlsServer {
+    TlsServer {
+        ca: Some(ca.certificate.clone()),
+        server_name: Some(name.to_owned()),
+        certificate: None,
+        key: None,
+        verify: true,
+    }
+}
+
+#[test]
+fn requests_and_checks_pass_over_tls() {
+    let fake = Fake::new(|seen| ok(&"x".repeat(seen.body.len() + 100_000)));
+    let own = pems("node.example");
+    let inner = inner(&fake, &own, None);
+    let outer = outer(&inner, believing(&own, "node.example"));
+    eventually("the check passes", || (outer.field("n1", "status") == "UP").then_some(()));
+    let mut talk = outer.connect();
+    for _ in 0..3 {
+        let reply = talk.ask("GET /a HTTP/1.1\r\nHost: t\r\n\r\n");
+        assert_eq!((reply.status, reply.body.len()), (200, 100_000));
+    }
+    let body = "y".repeat(300_000);
+    assert_eq!(outer.post("/api/v2/alerts", &body).body.len(), 400_000);
+    assert!(inner.whole_log().contains("alertmanager_frontend~ "), "{}", inner.whole_log());
+    assert_ne!(outer.field("n1", "reuse"), "0");
+}
+
+#[test]
+fn a_certificate_of_another_name_is_not_believed() {
+    let fake = Fake::new(|_| ok("x"));
+    let own = pems("node.example");
+    let inner = inner(&fake, &own, None);
+    let wrong = outer(&inner, believing(&own, "other.example"));
+    eventually("it is down", || (wrong.field("n1", "status") == "DOWN").then_some(()));
+    assert_eq!(wrong.field("n1", "check_status"), "L6RSP");
+    assert_eq!(wrong.get("/").status, 503);
+    let blind = TlsServer { verify: false, ca: None, ..believing(&own, "other.example") };
+    assert_eq!(outer(&inner, blind).get("/").status, 200);
+}
+
+#[test]
+fn a_client_without_a_certificate_is_refused_where_one_is_required() {
+    let fake = Fake::new(|_| ok("x"));
+    let (own, client) = (pems("node.example"), pems("lb.example"));
+    let inner = inner(&fake, &own, Some(&client));
+    assert_ne!(outer(&inner, believing(&own, "node.example")).get("/").status, 200);
+    let with = TlsServer {
+        certificate: Some(client.certificate.clone()),
+        key: Some(client.key),
+        ..believing(&own, "node.example")
+    };
+    assert_eq!(outer(&inner, with).get("/").status, 200);
+    assert!(fake.healthy.load(SeqCst));
+    let mut plain = Talk::to(inner.address);
+    assert_eq!(plain.ask("GET / HTTP/1.1\r\nHost: t\r\n\r\n").status, 0);
+}
