@@ -534,6 +534,7 @@ impl Core {
                     queue_bytes: link.queued_bytes,
                     clock_offset_ms: peer.offset_ms,
                     round_trip: peer.round_trip,
+                    pings: peer.pings.clone(),
                     last_contact: peer.last_pong.map(|at| now.saturating_sub(at)),
                 }
             })

@@ -165,7 +165,10 @@ impl Core {
     fn member_changed(&self, change: &Change) {
         self.link(&change.id).set_live(change.to == MemberState::Live);
         self.counts.member_changed(change);
-        self.net.rounds.member_changed(change);
+        if self.net.rounds.member_changed(change) {
+            // At once, so that nobody sees the peer live and this node caught up.
+            self.caught_up.send_replace(false);
+        }
         let peer = change.id.as_str();
         match (change.from, change.to) {
             (None, MemberState::Live) => info!(peer, "peer joined"),

@@ -34,7 +34,7 @@ mod wait;
 pub use claim::{Busy, Claim, ClaimRequest, Grant, Release};
 pub use cluster::{Cluster, ClusterError};
 pub use hlc::hlc_ms;
-pub use metrics::{ClusterFacts, PeerFacts};
+pub use metrics::{ClusterFacts, PING_BOUNDS, PeerFacts, Pings};
 pub use options::{Certificates, Options, SyncMode, Trust};
 pub use owner::{Behind, Rank};
 pub use ready::Ready;

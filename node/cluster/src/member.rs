@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use crate::metrics::Pings;
 use crate::owner;
 use crate::view::{ClusterStatus, ConfigHash, Member, MemberState, View};
 
@@ -60,6 +61,7 @@ pub(crate) struct Peer {
     left: bool,
     pub(crate) offset_ms: Option<i64>,
     pub(crate) round_trip: Option<Duration>,
+    pub(crate) pings: Pings,
     /// Rises each time it becomes live.
     pub(crate) lives: u64,
 }
@@ -149,9 +151,11 @@ impl Members {
         if peer.incarnation != hello.incarnation {
             // A restart: nothing that its former life said holds.
             let lives = peer.lives;
+            let pings = peer.pings.clone();
             let state = peer.state;
             *peer = Peer::new(hello, now);
             peer.lives = lives;
+            peer.pings = pings;
             peer.state = state;
             if state == MemberState::Live {
                 peer.state = MemberState::Dead;
@@ -184,6 +188,7 @@ impl Members {
         if let Some(peer) = self.peers.get_mut(id) {
             peer.last_pong = Some(now);
             peer.round_trip = Some(round_trip);
+            peer.pings.add(round_trip);
             peer.offset_ms = Some(offset_ms);
         }
     }
@@ -328,6 +333,7 @@ impl Peer {
             left: false,
             offset_ms: None,
             round_trip: None,
+            pings: Pings::default(),
             lives: 0,
         }
     }

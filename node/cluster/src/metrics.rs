@@ -191,6 +191,31 @@ pub struct ClusterFacts {
     pub store: StoreFacts,
 }
 
+/// Upper bounds of [`Pings::buckets`], in seconds.
+pub const PING_BOUNDS: [f64; 7] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5];
+
+/// Round trips of Pings to one peer.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Pings {
+    /// How many were answered.
+    pub count: u64,
+    /// Their time in total.
+    pub time: Duration,
+    /// By duration, cumulative, bounds [`PING_BOUNDS`].
+    pub buckets: [u64; PING_BOUNDS.len()],
+}
+
+impl Pings {
+    pub(crate) fn add(&mut self, round_trip: Duration) {
+        self.count += 1;
+        self.time += round_trip;
+        let seconds = round_trip.as_secs_f64();
+        for (bound, count) in PING_BOUNDS.into_iter().zip(self.buckets.iter_mut()) {
+            *count += u64::from(seconds <= bound);
+        }
+    }
+}
+
 /// One peer's figures.
 #[derive(Clone, Debug)]
 pub struct PeerFacts {
@@ -208,6 +233,8 @@ pub struct PeerFacts {
     pub clock_offset_ms: Option<i64>,
     /// Of the last Ping.
     pub round_trip: Option<Duration>,
+    /// All answered Pings of this process to it; also what upstream calls its alive messages.
+    pub pings: Pings,
     /// Since its last Pong.
     pub last_contact: Option<Duration>,
 }

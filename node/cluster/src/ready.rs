@@ -282,6 +282,7 @@ async fn become_ready(core: &Arc<Core>) {
         }
     }
     core.net.rounds.forgive();
+    core.caught_up.send_replace(true);
     core.set_ready(Ready::Yes);
     let took = mono::now().saturating_sub(begun).as_millis();
     let live = core.view.borrow().live;
@@ -300,6 +301,7 @@ async fn catch_up(core: &Core) {
             (window, spent) = (now, Duration::ZERO);
         }
         if owed.is_empty() {
+            core.caught_up.send_if_modified(|caught_up| !std::mem::replace(caught_up, true));
             // The sender lives as long as this task.
             let _ = rounds.changed().await;
             continue;
@@ -406,6 +408,9 @@ async fn tick(core: &Core) {
             let live = members.peers.iter().filter(|(_, peer)| peer.state == MemberState::Live);
             live.map(|(id, _)| id.clone()).collect()
         });
+        if core.status().ready && !live.is_empty() {
+            core.caught_up.send_replace(false);
+        }
         live.iter().for_each(|id| core.net.rounds.owe(id));
     }
 }

@@ -536,3 +536,27 @@ fn a_sender_that_dies_is_followed_by_one_other() {
         assert!(after < Duration::from_secs(2), "seed {seed}: {after:?}");
     });
 }
+
+#[test]
+fn who_comes_back_catches_up_before_it_acts() {
+    each_seed(10, |seed| async move {
+        let mut sim = Sim::new(seed, 3).await;
+        sim.recover().await;
+        for other in [1, 2] {
+            sim.hub.cut(ip(0), ip(other), true);
+            sim.hub.cut(ip(other), ip(0), true);
+        }
+        sleep(Duration::from_secs(10)).await;
+        sim.write(1).await;
+        sim.hub.heal();
+        let key = format!("key {}", sim.written);
+        let mut whole = false;
+        while !whole {
+            let node = sim.node(0);
+            let (live, caught_up) = (node.cluster.view().live, *node.cluster.caught_up().borrow());
+            assert!(live == 1 || !caught_up || node.has(&key), "seed {seed}: acts on an old view");
+            whole = live == 3 && caught_up;
+            sleep(Duration::from_millis(1)).await;
+        }
+    });
+}

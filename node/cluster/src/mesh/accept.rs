@@ -1,11 +1,12 @@
 //! Who dials us: handshake, checks, and which session follows.
 
+use std::collections::HashMap;
 use std::io;
-use std::net::SocketAddr;
-use std::sync::Arc;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tracing::{debug, warn};
 
@@ -21,12 +22,14 @@ use crate::record::key_hash;
 
 /// Handshakes that may be under way at once; more connections are closed.
 const PENDING_MAX: usize = 64;
+/// And of one address, so that one stranger cannot keep the others out.
+const PENDING_OF_ONE: usize = 16;
 /// A handshake must be done by then.
 const HANDSHAKE_TIME: Duration = Duration::from_secs(5);
 
 /// Listens until this node is about to leave.
 pub(crate) async fn accept(core: Arc<Core>, mut listener: Box<dyn Listener>) {
-    let pending = Arc::new(Semaphore::new(PENDING_MAX));
+    let pending = Arc::new(Mutex::new(HashMap::new()));
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
@@ -34,7 +37,7 @@ pub(crate) async fn accept(core: Arc<Core>, mut listener: Box<dyn Listener>) {
         };
         match accepted {
             Ok((stream, from)) => {
-                let Ok(permit) = Arc::clone(&pending).try_acquire_owned() else {
+                let Some(permit) = Pending::begin(&pending, from.ip()) else {
                     reject(&core, RejectCode::TooMany, &from.to_string());
                     continue;
                 };
@@ -54,6 +57,39 @@ pub(crate) async fn accept(core: Arc<Core>, mut listener: Box<dyn Listener>) {
                 // Out of descriptors or the like: others may end meanwhile.
                 warn!(error = %error, "cannot accept on the cluster port");
                 tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        }
+    }
+}
+
+/// Handshakes under way, by address.
+type AllPending = Arc<Mutex<HashMap<IpAddr, usize>>>;
+
+/// One handshake under way.
+struct Pending {
+    all: AllPending,
+    of: IpAddr,
+}
+
+impl Pending {
+    fn begin(all: &AllPending, of: IpAddr) -> Option<Self> {
+        let mut counts = lock(all);
+        let full = PENDING_MAX <= counts.values().sum();
+        if full || counts.get(&of).is_some_and(|count| PENDING_OF_ONE <= *count) {
+            return None;
+        }
+        *counts.entry(of).or_default() += 1;
+        Some(Self { all: Arc::clone(all), of })
+    }
+}
+
+impl Drop for Pending {
+    fn drop(&mut self) {
+        let mut counts = lock(&self.all);
+        if let Some(count) = counts.get_mut(&self.of) {
+            *count -= 1;
+            if *count == 0 {
+                counts.remove(&self.of);
             }
         }
     }
@@ -178,5 +214,22 @@ impl Session {
         }
         // What is queued has its chance to leave, unless the connection is gone.
         let _ = timeout(Duration::from_secs(1), writer).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_address_cannot_take_all_places() {
+        let all = AllPending::default();
+        let ip = |last| IpAddr::from([10, 0, 0, last]);
+        let of_one: Vec<_> = (0..20).filter_map(|_| Pending::begin(&all, ip(1))).collect();
+        assert_eq!(of_one.len(), PENDING_OF_ONE);
+        let others: Vec<_> = (2..200).filter_map(|last| Pending::begin(&all, ip(last))).collect();
+        assert_eq!(of_one.len() + others.len(), PENDING_MAX);
+        drop((of_one, others));
+        assert!(lock(&all).is_empty());
     }
 }

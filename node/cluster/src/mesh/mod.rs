@@ -187,11 +187,18 @@ impl Rounds {
         self.mark(id, |mark| mark.owed_since = Some(mono::now()));
     }
 
-    pub(crate) fn member_changed(&self, change: &Change) {
+    /// Whether a round with the member is owed from now on.
+    pub(crate) fn member_changed(&self, change: &Change) -> bool {
         match (change.from, change.to) {
-            (Some(MemberState::Left), MemberState::Live) => {}
-            (_, MemberState::Live) => self.owe(&change.id),
-            _ => self.mark(&change.id, |mark| mark.owed_since = None),
+            (Some(MemberState::Left), MemberState::Live) => false,
+            (_, MemberState::Live) => {
+                self.owe(&change.id);
+                true
+            }
+            _ => {
+                self.mark(&change.id, |mark| mark.owed_since = None);
+                false
+            }
         }
     }
 
