@@ -7,4 +7,4 @@ mod text;
 
 pub use data::{Alert, AlertStatus, Data, Group};
 pub use kv::Kv;
-pub use text::{TemplateError, Templates};
+pub use text::{Rendering, TemplateError, Templates};

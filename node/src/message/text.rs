@@ -78,20 +78,20 @@ impl Templates {
     /// # Errors
     /// In Go's words.
     pub fn text(&self, text: &str, data: &Data, now: Timestamp) -> Result<String, TemplateError> {
-        if !text.contains("{{") {
-            return Ok(text.to_owned());
-        }
-        Ok(self.0.text(text, &dot(data), &functions(data, now))?)
+        self.over(data, now).text(text)
     }
 
     /// A text of the configuration, rendered with HTML escaping.
     /// # Errors
     /// In Go's words.
     pub fn html(&self, text: &str, data: &Data, now: Timestamp) -> Result<String, TemplateError> {
-        if text.is_empty() {
-            return Ok(String::new());
-        }
-        Ok(self.0.html(text, &dot(data), &functions(data, now))?)
+        self.over(data, now).html(text)
+    }
+
+    /// The templates over one notification, for many texts.
+    #[must_use]
+    pub fn over(&self, data: &Data, now: Timestamp) -> Rendering {
+        Rendering { templates: self.clone(), dot: dot(data), functions: functions(data, now) }
     }
 
     /// The labels of a route, each a template that may ask for the others by `routeLabels`. Gives
@@ -120,6 +120,36 @@ impl Templates {
             }
         }
         (rendered.into_iter().collect(), failures)
+    }
+}
+
+/// The templates over the data of one notification.
+#[derive(Debug)]
+pub struct Rendering {
+    templates: Templates,
+    dot: Value,
+    functions: Functions,
+}
+
+impl Rendering {
+    /// A text of the configuration, rendered as plain text.
+    /// # Errors
+    /// In Go's words.
+    pub fn text(&self, text: &str) -> Result<String, TemplateError> {
+        if !text.contains("{{") {
+            return Ok(text.to_owned());
+        }
+        Ok(self.templates.0.text(text, &self.dot, &self.functions)?)
+    }
+
+    /// A text of the configuration, rendered with HTML escaping.
+    /// # Errors
+    /// In Go's words.
+    pub fn html(&self, text: &str) -> Result<String, TemplateError> {
+        if text.is_empty() {
+            return Ok(String::new());
+        }
+        Ok(self.templates.0.html(text, &self.dot, &self.functions)?)
     }
 }
 

@@ -1,11 +1,13 @@
 //! One attempt as a receiver sees it: the data, the texts made of it, and the group's identity.
 
+use std::sync::OnceLock;
+
 use jiff::Timestamp;
 use serde_json::Value;
 use tracing::warn;
 
 use super::{Batch, Context, Parts, SendError, cut};
-use crate::message::{Alert, AlertStatus, Data, Group};
+use crate::message::{Alert, AlertStatus, Data, Group, Rendering};
 
 /// One attempt of one integration.
 pub(crate) struct Call<'a> {
@@ -19,6 +21,8 @@ pub(crate) struct Call<'a> {
     pub(crate) parts: &'a Parts,
     /// When the attempt began.
     pub(crate) now: Timestamp,
+    /// Made with the first template.
+    rendering: OnceLock<Rendering>,
     receiver: &'a str,
     integration: &'a str,
 }
@@ -40,7 +44,8 @@ impl<'a> Call<'a> {
         };
         let data = Data::new(&group, alerts, batch.reason);
         let now = parts.clock.now();
-        Self { context, data, batch, parts, now, receiver, integration }
+        let rendering = OnceLock::new();
+        Self { context, data, batch, parts, now, rendering, receiver, integration }
     }
 
     /// The same call with the first `max` alerts alone (0 keeps all), and how many were dropped.
@@ -64,20 +69,21 @@ impl<'a> Call<'a> {
     /// # Errors
     /// On a template error: trying again would fail again.
     pub(crate) fn text(&self, template: &str) -> Result<String, SendError> {
-        self.parts
-            .templates
-            .text(template, &self.data, self.now)
-            .map_err(|error| SendError::unmade("template", error))
+        if !template.contains("{{") {
+            return Ok(template.to_owned());
+        }
+        self.rendering().text(template).map_err(|error| SendError::unmade("template", error))
     }
 
     /// The template with HTML escaping.
     /// # Errors
     /// On a template error: trying again would fail again.
     pub(crate) fn html(&self, template: &str) -> Result<String, SendError> {
-        self.parts
-            .templates
-            .html(template, &self.data, self.now)
-            .map_err(|error| SendError::unmade("template", error))
+        self.rendering().html(template).map_err(|error| SendError::unmade("template", error))
+    }
+
+    fn rendering(&self) -> &Rendering {
+        self.rendering.get_or_init(|| self.parts.templates.over(&self.data, self.now))
     }
 
     /// The template as plain text of at most `max` code points.

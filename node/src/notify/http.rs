@@ -568,6 +568,39 @@ mod tests {
         send(&server.notifier(&webhook("URL", http)), &firing()).await.unwrap();
     }
 
+    /// Which version a server that offers both is spoken to in.
+    async fn version(http: &str) -> http::Version {
+        use hyper::body::Incoming;
+        use hyper_util::rt::{TokioExecutor, TokioIo};
+        let mut tls = authority("127.0.0.1", false).server;
+        tls.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(tls));
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("https://{}/", listener.local_addr().unwrap());
+        let (tell, mut told) = tokio::sync::mpsc::channel(1);
+        tokio::spawn(async move {
+            let stream = acceptor.accept(listener.accept().await.unwrap().0).await.unwrap();
+            let answer = hyper::service::service_fn(move |request: http::Request<Incoming>| {
+                let (tell, version) = (tell.clone(), request.version());
+                async move {
+                    tell.send(version).await.unwrap();
+                    Ok::<_, std::convert::Infallible>(http::Response::new(String::new()))
+                }
+            });
+            let builder = hyper_util::server::conn::auto::Builder::new(TokioExecutor::new());
+            builder.serve_connection(TokioIo::new(stream), answer).await
+        });
+        let http = format!("tls_config:\n  insecure_skip_verify: true\n{http}");
+        send(&notifier(&webhook(&url, &http)), &firing()).await.unwrap();
+        told.recv().await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_server_that_speaks_http_2_is_spoken_to_in_it() {
+        assert_eq!(version("").await, http::Version::HTTP_2);
+        assert_eq!(version("enable_http2: false").await, http::Version::HTTP_11);
+    }
+
     #[tokio::test]
     async fn a_client_certificate_is_shown_and_a_changed_one_noticed() {
         let dir = tempfile::tempdir().unwrap();

@@ -19,6 +19,12 @@ pub(crate) fn body(value: &impl Serialize) -> Result<Vec<u8>, SendError> {
     Ok(bytes)
 }
 
+/// For fields that are left out unless set.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+pub(crate) fn is_false(flag: &bool) -> bool {
+    !*flag
+}
+
 struct Go;
 
 impl Formatter for Go {

@@ -206,14 +206,10 @@ struct PropsOut {
 #[derive(Serialize)]
 struct PriorityOut {
     priority: String,
-    #[serde(skip_serializing_if = "is_false")]
+    #[serde(skip_serializing_if = "json::is_false")]
     requested_ack: bool,
-    #[serde(skip_serializing_if = "is_false")]
+    #[serde(skip_serializing_if = "json::is_false")]
     persistent_notifications: bool,
-}
-
-fn is_false(flag: &bool) -> bool {
-    !*flag
 }
 
 impl Sender {
@@ -223,7 +219,6 @@ impl Sender {
     }
 
     /// None of its own.
-    #[expect(clippy::unused_self, reason = "all senders answer the same questions")]
     pub(crate) fn timeout(&self) -> Option<Duration> {
         None
     }

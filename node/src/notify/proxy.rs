@@ -59,3 +59,36 @@ fn connect_headers(config: &ProxyConfig) -> Result<HeaderMap, BuildError> {
     }
     Ok(headers)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The proxies as they print, with these variables set.
+    fn found(config: &ProxyConfig, env: &[(&str, &str)]) -> Vec<String> {
+        let lookup = |name: &str| {
+            env.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned())
+        };
+        let all = proxies(config, &lookup).unwrap();
+        all.iter().map(|proxy| format!("{proxy:?}")).collect()
+    }
+
+    #[test]
+    fn the_environment_counts_only_when_asked_for() {
+        let env = [("HTTP_PROXY", "http://one.test:1"), ("https_proxy", "http://two.test:2")];
+        assert!(found(&ProxyConfig::default(), &env).is_empty());
+        let asked = ProxyConfig { from_environment: true, ..ProxyConfig::default() };
+        let all = found(&asked, &env);
+        assert_eq!(all.len(), 2, "{all:?}");
+        assert!(all[0].contains("one.test") && all[1].contains("two.test"), "{all:?}");
+        assert!(found(&asked, &[]).is_empty());
+    }
+
+    #[test]
+    fn a_header_that_is_none_is_refused() {
+        let headers = vec![("a b".to_owned(), vec!["x".into()])];
+        let config = ProxyConfig { connect_headers: headers, ..ProxyConfig::default() };
+        let error = proxies(&config, &|_| None).unwrap_err().to_string();
+        assert_eq!(error, "proxy_connect_header: a b is no header");
+    }
+}

@@ -250,7 +250,7 @@ struct Message {
     icon_emoji: String,
     #[serde(skip_serializing_if = "String::is_empty")]
     icon_url: String,
-    #[serde(skip_serializing_if = "is_false")]
+    #[serde(skip_serializing_if = "json::is_false")]
     link_names: bool,
     #[serde(skip_serializing_if = "String::is_empty")]
     text: String,
@@ -325,10 +325,6 @@ struct Reply {
     error: String,
     ts: String,
     channel: String,
-}
-
-fn is_false(flag: &bool) -> bool {
-    !*flag
 }
 
 impl Sender {

@@ -104,7 +104,6 @@ impl Sender {
     }
 
     /// None of its own.
-    #[expect(clippy::unused_self, reason = "all senders answer the same questions")]
     pub(crate) fn timeout(&self) -> Option<Duration> {
         None
     }
