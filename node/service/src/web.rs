@@ -3,6 +3,7 @@
 
 mod body;
 mod connection;
+mod crowd;
 mod gate;
 mod pulse;
 mod san;
@@ -13,9 +14,11 @@ use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use http::{Request, Response};
 use hyper::body::Incoming;
-use tokio::{net::TcpListener, sync::Semaphore, task::JoinSet};
+use tokio::{net::TcpListener, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
+
+use crowd::Crowd;
 
 pub use body::{Body, BodyError, read_body};
 pub use gate::{Gate, GateError};
@@ -33,7 +36,8 @@ pub struct Limits {
     pub header_max_bytes: usize,
     /// Header lines; more is answered 431.
     pub headers_max: usize,
-    /// Open connections; more are accepted and closed at once.
+    /// Open connections, and no more than three quarters of the process's descriptors: for a
+    /// further one the longest idle one is closed, or itself when none is idle.
     pub connections_max: usize,
     /// What running requests get when the server stops; then they are cut off.
     pub stop_grace: Duration,
@@ -126,7 +130,7 @@ pub async fn serve(
     stop: CancellationToken,
 ) {
     let settings = settings.into();
-    let room = Arc::new(Semaphore::new(settings.limits.connections_max));
+    let crowd = Crowd::new(settings.limits.connections_max);
     let mut acceptors = JoinSet::new();
     for listener in listeners {
         let server = connection::Server {
@@ -134,7 +138,7 @@ pub async fn serve(
             handler: handler.clone(),
             stop: stop.clone(),
         };
-        acceptors.spawn(accept_all(listener, server, Arc::clone(&room)));
+        acceptors.spawn(accept_all(listener, server, Arc::clone(&crowd)));
     }
     while acceptors.join_next().await.is_some() {}
 }
@@ -142,7 +146,7 @@ pub async fn serve(
 async fn accept_all<H: Handler>(
     listener: TcpListener,
     server: connection::Server<H>,
-    room: Arc<Semaphore>,
+    crowd: Arc<Crowd>,
 ) {
     let mut connections = JoinSet::new();
     loop {
@@ -154,13 +158,14 @@ async fn accept_all<H: Handler>(
         };
         match accepted {
             Ok((socket, address)) => {
-                let Ok(place) = Arc::clone(&room).try_acquire_owned() else {
+                let pulse = server.pulse();
+                let Some(place) = crowd.enter(Arc::clone(&pulse)) else {
                     debug!(peer = %address, "connection refused, too many are open");
                     continue;
                 };
                 let server = server.clone();
                 connections.spawn(async move {
-                    server.run(socket, address).await;
+                    server.run(socket, address, &pulse).await;
                     drop(place);
                 });
             }

@@ -36,13 +36,29 @@ pub(super) struct Server<H> {
 }
 
 impl<H: Handler> Server<H> {
-    /// Serves requests until the client or `stop` ends the connection, or it stands still.
-    pub(super) async fn run(&self, socket: TcpStream, address: SocketAddr) {
+    /// The pulse of a new connection.
+    pub(super) fn pulse(&self) -> Arc<Pulse> {
+        let limits = &self.settings.limits;
+        Arc::new(Pulse::new(limits.header_timeout, limits.idle_timeout))
+    }
+
+    /// Serves requests until the client or `stop` ends the connection, it stands still, or it has
+    /// to make room.
+    pub(super) async fn run(&self, socket: TcpStream, address: SocketAddr, pulse: &Arc<Pulse>) {
+        tokio::select! {
+            () = self.talk(socket, address, pulse) => {}
+            () = pulse.told_to_leave() => {
+                debug!(peer = %address, "idle connection closed, there are too many");
+            }
+        }
+    }
+
+    async fn talk(&self, socket: TcpStream, address: SocketAddr, pulse: &Arc<Pulse>) {
         // Answers are written whole, so waiting for more to send only delays them.
         let _ = socket.set_nodelay(true);
         let gate = self.settings.gate.as_deref();
         let Some(config) = gate.and_then(super::Gate::tls) else {
-            return self.http1(socket, Peer { address, encrypted: false }).await;
+            return self.http1(socket, Peer { address, encrypted: false }, pulse).await;
         };
         let handshake = TlsAcceptor::from(config).accept(socket);
         let stream = tokio::select! {
@@ -52,9 +68,9 @@ impl<H: Handler> Server<H> {
         let peer = Peer { address, encrypted: true };
         match stream {
             Ok(Ok(stream)) if stream.get_ref().1.alpn_protocol() == Some(b"h2") => {
-                self.http2(stream, peer).await;
+                self.http2(stream, peer, pulse).await;
             }
-            Ok(Ok(stream)) => self.http1(stream, peer).await,
+            Ok(Ok(stream)) => self.http1(stream, peer, pulse).await,
             Ok(Err(error)) => debug!(peer = %address, %error, "TLS handshake failed"),
             Err(_) => debug!(peer = %address, "TLS handshake took too long"),
         }
@@ -64,11 +80,11 @@ impl<H: Handler> Server<H> {
         &self,
         stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
         peer: Peer,
+        pulse: &Arc<Pulse>,
     ) {
         let limits = &self.settings.limits;
-        let pulse = Arc::new(Pulse::new(limits.header_timeout, limits.idle_timeout));
-        let stream = TokioIo::new(Watched { stream, pulse: Arc::clone(&pulse) });
-        let service = service_fn(|request| self.serve(request, peer, &pulse));
+        let stream = TokioIo::new(Watched { stream, pulse: Arc::clone(pulse) });
+        let service = service_fn(|request| self.serve(request, peer, pulse));
         let connection = http1::Builder::new()
             .max_header_size(limits.header_max_bytes)
             .max_headers(limits.headers_max)
@@ -77,20 +93,20 @@ impl<H: Handler> Server<H> {
             .half_close(true)
             .title_case_headers(true)
             .serve_connection(stream, service);
-        self.drive(std::pin::pin!(connection), |one| one.graceful_shutdown(), &pulse, peer).await;
+        self.drive(std::pin::pin!(connection), |one| one.graceful_shutdown(), pulse, peer).await;
     }
 
     async fn http2(
         &self,
         stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
         peer: Peer,
+        pulse: &Arc<Pulse>,
     ) {
         let limits = &self.settings.limits;
-        // Its heads come in frames among those of other requests: one time fits all.
-        let pulse = Arc::new(Pulse::new(limits.idle_timeout, limits.idle_timeout));
-        let stream = TokioIo::new(Watched { stream, pulse: Arc::clone(&pulse) });
+        pulse.set_framed();
+        let stream = TokioIo::new(Watched { stream, pulse: Arc::clone(pulse) });
         // Requests of HTTP/2 run as tasks of their own, so they take copies along.
-        let (server, watched) = (self.clone(), Arc::clone(&pulse));
+        let (server, watched) = (self.clone(), Arc::clone(pulse));
         let service = service_fn(move |request| {
             let (server, pulse) = (server.clone(), Arc::clone(&watched));
             async move { server.serve(request, peer, &pulse).await }
@@ -99,7 +115,7 @@ impl<H: Handler> Server<H> {
             .max_header_list_size(u32::try_from(limits.header_max_bytes).unwrap_or(u32::MAX))
             .max_concurrent_streams(STREAMS_MAX)
             .serve_connection(stream, service);
-        self.drive(std::pin::pin!(connection), |one| one.graceful_shutdown(), &pulse, peer).await;
+        self.drive(std::pin::pin!(connection), |one| one.graceful_shutdown(), pulse, peer).await;
     }
 
     /// Lets the connection run; ends it when it stands still, gently when the server stops.

@@ -8,7 +8,7 @@ use std::{
     pin::Pin,
     sync::{
         Arc,
-        atomic::{AtomicU8, AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering},
     },
     task::{Context, Poll},
     time::Duration,
@@ -16,6 +16,7 @@ use std::{
 
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
+    sync::Notify,
     time::Instant,
 };
 
@@ -32,6 +33,10 @@ pub(super) struct Pulse {
     since_ms: AtomicU64,
     header_timeout: Duration,
     idle_timeout: Duration,
+    /// HTTP/2: heads come in frames among those of other requests, so they have no time of their own.
+    is_framed: AtomicBool,
+    /// The connection must make room for another.
+    leaving: Notify,
 }
 
 impl Pulse {
@@ -42,7 +47,31 @@ impl Pulse {
             since_ms: AtomicU64::new(0),
             header_timeout,
             idle_timeout,
+            is_framed: AtomicBool::new(false),
+            leaving: Notify::new(),
         }
+    }
+
+    /// The connection speaks HTTP/2.
+    pub(super) fn set_framed(&self) {
+        self.is_framed.store(true, Ordering::Relaxed);
+    }
+
+    /// Since when nothing is being answered; nothing while something is.
+    pub(super) fn idle_since(&self) -> Option<Instant> {
+        let idle = self.phase.load(Ordering::Relaxed) != ANSWERING;
+        let since = Duration::from_millis(self.since_ms.load(Ordering::Relaxed));
+        idle.then(|| self.start + since)
+    }
+
+    /// Tells the connection to make room.
+    pub(super) fn leave(&self) {
+        self.leaving.notify_one();
+    }
+
+    /// Until the connection must make room.
+    pub(super) async fn told_to_leave(&self) {
+        self.leaving.notified().await;
     }
 
     /// A request's head is complete.
@@ -73,7 +102,7 @@ impl Pulse {
 
     fn moved(&self, read: bool) {
         match self.phase.load(Ordering::Relaxed) {
-            WAITING if read => {
+            WAITING if read && !self.is_framed.load(Ordering::Relaxed) => {
                 self.phase.store(HEAD, Ordering::Relaxed);
                 self.touch();
             }

@@ -139,6 +139,20 @@ async fn dripping_head_and_idle_connection_are_closed() {
 }
 
 #[tokio::test]
+async fn silent_connections_make_room_for_requests() {
+    let server = start(Limits { connections_max: 10, ..Limits::default() }, echo).await;
+    let mut silent = Vec::new();
+    for _ in 0..100 {
+        let mut socket = TcpStream::connect(server.address).await.unwrap();
+        socket.write_all(b"POST / HT").await.unwrap();
+        silent.push(socket);
+        assert!(server.talk(&post("hello")).await.ends_with("hello"));
+    }
+    // The first ones had to go.
+    assert_eq!(silent[0].read_to_end(&mut Vec::new()).await.unwrap_or(0), 0);
+}
+
+#[tokio::test]
 async fn stop_lets_the_running_request_finish_and_closes_the_rest() {
     async fn slow(_: Request<Incoming>, _: Peer) -> Response<Body> {
         tokio::time::sleep(Duration::from_millis(200)).await;
