@@ -8,6 +8,7 @@ mod alerts;
 mod backend;
 mod balance;
 mod balancer;
+mod cidr;
 pub mod config;
 mod control;
 pub mod convert;

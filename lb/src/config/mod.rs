@@ -6,6 +6,7 @@ mod read;
 use std::path::PathBuf;
 use std::time::Duration;
 
+pub use crate::cidr::{BadCidr, Cidr};
 pub use flag::{BadServer, ServerFlag, from_flags};
 pub(crate) use flag::{is_host_port, is_name};
 pub use read::{load, parse};
@@ -198,6 +199,10 @@ pub struct FrontendOptions {
     pub limits: Limits,
     /// Deadlines.
     pub timeouts: Timeouts,
+    /// Clients that are served; empty for all.
+    pub allow: Vec<Cidr>,
+    /// Balancers in front, which must begin each connection with a PROXY header.
+    pub proxy_from: Vec<Cidr>,
     /// Name of the backend.
     pub default_backend: String,
     /// How long the listeners stay open on stop.
@@ -541,6 +546,8 @@ impl FrontendOptions {
             dont_log_null: true,
             limits: Limits::default(),
             timeouts: Timeouts::default(),
+            allow: Vec::new(),
+            proxy_from: Vec::new(),
             default_backend: "alertmanager_backend".to_owned(),
             shutdown_delay: Duration::ZERO,
         }

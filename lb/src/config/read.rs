@@ -8,10 +8,10 @@ use tocsin_service::yaml::{self, Field, Section};
 
 use super::flag::{is_host_port, is_name};
 use super::{
-    AdminMode, AdminSocket, AlertMode, AlertOptions, BackendOptions, Balance, BindOptions,
-    CheckOptions, ClientVerify, Config, ForwardFor, FrontendOptions, Global, InitialHealth, Level,
-    Limits, Log, LogFormat, LogLevel, LogTo, Observe, ObserveMode, OnError, RetryOn, ServerOptions,
-    StatsOptions, Timeouts, TlsBind, TlsServer,
+    AdminMode, AdminSocket, AlertMode, AlertOptions, BackendOptions, BadCidr, Balance, BindOptions,
+    CheckOptions, Cidr, ClientVerify, Config, ForwardFor, FrontendOptions, Global, InitialHealth,
+    Level, Limits, Log, LogFormat, LogLevel, LogTo, Observe, ObserveMode, OnError, RetryOn,
+    ServerOptions, StatsOptions, Timeouts, TlsBind, TlsServer,
 };
 
 /// Reads and checks a file.
@@ -262,10 +262,23 @@ fn frontend(field: &Field<'_>, inherited: Timeouts) -> Option<FrontendOptions> {
             requests_per_connection: number(&limits, "requests_per_connection", 0),
         },
         timeouts: timeouts(&section.section_or_empty("timeouts"), inherited),
+        allow: blocks(&section, "allow"),
+        proxy_from: blocks(&section, "proxy_from"),
         default_backend: section.text_or("default_backend", ""),
         shutdown_delay: section.duration_or("shutdown_delay", Duration::ZERO),
         name: default.name,
     })
+}
+
+fn blocks(section: &Section<'_>, key: &'static str) -> Vec<Cidr> {
+    let block = |field: &Field<'_>| match field.text()?.parse() {
+        Ok(block) => Some(block),
+        Err(error @ BadCidr) => {
+            field.mistake(error.to_string());
+            None
+        }
+    };
+    section.list(key).iter().filter_map(block).collect()
 }
 
 fn backend(field: &Field<'_>, inherited: Timeouts) -> Option<BackendOptions> {

@@ -20,6 +20,7 @@ use tokio::time::Instant;
 use crate::access::Line;
 use crate::backend::{Server, Slot};
 use crate::balancer::{Balancer, Frontend, us};
+use crate::cidr::{self, Proxied};
 use crate::head::{Head, Refusal, client_text};
 use crate::pool::Pool;
 use crate::stats::Times;
@@ -31,6 +32,10 @@ pub(crate) use answer::reason;
 pub(crate) use attempt::{Body, Outcome, Plan, body_failure, header_failure};
 pub(crate) use stream::connect_limit;
 
+/// How long a balancer in front has for its PROXY header.
+const PROXY_LIMIT: Duration = Duration::from_secs(5);
+/// Pause between two looks at a PROXY header that is not complete.
+const PEEK_AGAIN: Duration = Duration::from_millis(20);
 /// How long a client whose request was refused midway may go on sending.
 const LINGER: Duration = Duration::from_secs(2);
 
@@ -80,6 +85,7 @@ pub(crate) struct Client {
     /// Its address as text.
     pub ip: String,
     port: u16,
+    denied: bool,
     /// The request's header.
     pub head: Head,
     /// The answer's header.
@@ -193,6 +199,9 @@ pub(crate) async fn serve(
     frontend.counters.begin(worker.id);
     let _counted = Counted { worker: worker.clone(), frontend: frontend.clone() };
     let registered = worker.lb.registers[worker.id].add();
+    let Some(peer) = client_of(&frontend, &stream, peer).await else { return };
+    let allowed = &frontend.options.allow;
+    let denied = !allowed.is_empty() && !allowed.iter().any(|block| block.holds(peer.ip()));
     let Some(wire) = shake_hands(&frontend, stream, &registered.watch).await else { return };
     let client = Client {
         wire,
@@ -205,9 +214,42 @@ pub(crate) async fn serve(
         back: Vec::with_capacity(2048),
         worker,
         frontend,
+        denied,
     };
     client.about(&registered);
     client.run().await;
+}
+
+/// The client: the peer itself, or whom a balancer in front names in its PROXY header, which it must send.
+async fn client_of(
+    frontend: &Frontend,
+    stream: &TcpStream,
+    peer: SocketAddr,
+) -> Option<SocketAddr> {
+    if !frontend.options.proxy_from.iter().any(|block| block.holds(peer.ip())) {
+        return Some(peer);
+    }
+    let mut space = [0; cidr::PROXY_MAX];
+    let header = async {
+        let mut seen = 0;
+        loop {
+            // It is only looked at: what follows it must stay for the parser.
+            let n = stream.peek(&mut space).await.ok()?;
+            match cidr::proxied(&space[..n]) {
+                Proxied::From(len, client) => return Some((len, client)),
+                Proxied::More if n > seen && n < space.len() => seen = n,
+                // More bytes wake nobody who has only looked.
+                Proxied::More if n > 0 => tokio::time::sleep(PEEK_AGAIN).await,
+                _ => return None,
+            }
+        }
+    };
+    let (mut len, client) = tokio::time::timeout(PROXY_LIMIT, header).await.ok()??;
+    while len > 0 {
+        stream.readable().await.ok()?;
+        len -= stream.try_read(&mut space[..len]).ok().filter(|n| *n > 0)?;
+    }
+    Some(client.unwrap_or(peer))
 }
 
 /// The connection, after the TLS handshake if there is one. A handshake that fails or lasts too long ends it.
@@ -351,6 +393,12 @@ impl Client {
             return Keep::Linger;
         }
         shard.requests.add(1);
+        if self.denied {
+            shard.denied_requests.add(1);
+            x.term = *b"PR";
+            self.reply(x, raw, 403, "this client is not served", false).await;
+            return Keep::Linger;
+        }
         if limits.requests_per_connection != 0 && served >= limits.requests_per_connection {
             self.head.keep_alive = false;
         }

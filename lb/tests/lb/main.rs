@@ -13,6 +13,7 @@ mod admin;
 mod alerts;
 mod faults;
 mod reload;
+mod smuggle;
 mod stats;
 mod tls;
 mod traffic;

@@ -270,3 +270,23 @@ fn drain_finishes_what_runs_and_closes_what_is_idle() {
     assert_eq!((reply.body.as_str(), reply.value("connection")), ("done", Some("close")));
     eventually("it ends", || lb.has_ended().then_some(()));
 }
+
+#[test]
+fn a_balancer_in_front_names_the_client_and_some_are_not_served() {
+    let fake = echo();
+    let mut config = config(&[fake.address]);
+    config.frontends[0].proxy_from = vec!["127.0.0.0/8".parse().unwrap()];
+    config.frontends[0].allow = vec!["192.0.2.0/24".parse().unwrap()];
+    let lb = Lb::start(config);
+    let get = "GET / HTTP/1.1\r\nHost: t\r\n\r\n";
+    let mut talk = lb.connect();
+    talk.send("PROXY TCP4 192.0.2.7 ");
+    std::thread::sleep(Duration::from_millis(60));
+    assert_eq!(talk.ask(&format!("10.0.0.1 4444 9093\r\n{get}")).status, 200);
+    assert_eq!(talk.ask(get).status, 200);
+    assert_eq!(fake.seen()[1].values("x-forwarded-for"), ["192.0.2.7"]);
+    assert!(lb.log(2)[0].starts_with("192.0.2.7:4444 "));
+    assert_eq!(lb.ask(&format!("PROXY TCP4 198.51.100.1 10.0.0.1 1 9093\r\n{get}")).status, 403);
+    assert_eq!(lb.ask(get).status, 0);
+    assert_eq!(fake.seen().len(), 2);
+}
