@@ -2,6 +2,8 @@
 
 use std::collections::VecDeque;
 
+use super::failure::reason;
+
 /// Files inside files are not followed further than this.
 const DEPTH_MAX: usize = 8;
 
@@ -72,8 +74,8 @@ impl Arguments {
         if depth == DEPTH_MAX {
             return Err(format!("@{path}: argument files lead in a circle"));
         }
-        let text =
-            std::fs::read_to_string(path).map_err(|error| format!("open {path}: {error}"))?;
+        let text = std::fs::read_to_string(path)
+            .map_err(|error| format!("open {path}: {}", reason(&error)))?;
         let lines = text.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
         for line in lines.rev() {
             self.words.push_front((line.to_owned(), depth + 1));

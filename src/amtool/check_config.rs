@@ -39,7 +39,7 @@ fn check(file: &Path, context: &Context<'_>) -> (String, bool) {
         Ok(config) => config,
     };
     for warning in &config.warnings {
-        context.console.tell(&format!("level=warn {}", warning.headline()));
+        warning.log();
     }
     text.push_str(&found(&config));
     let good = match config.templates.is_empty() {

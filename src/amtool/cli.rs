@@ -8,6 +8,8 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{ArgAction, Args, Parser, Subcommand};
 use tocsin_service::duration::parse_go_duration;
 
+use super::failure::reason;
+
 /// The version whose behaviour this is.
 pub(super) const COMPATIBLE: &str = "0.34.0";
 
@@ -430,13 +432,13 @@ fn existing_file(text: &str) -> Result<PathBuf, String> {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             Err(format!("path '{text}' does not exist"))
         }
-        Err(error) => Err(format!("path '{text}': {error}")),
+        Err(error) => Err(format!("path '{text}': {}", reason(&error))),
         Ok(_) => Ok(path.to_owned()),
     }
 }
 
 /// Why the words are no command line, in upstream's words.
-pub(super) fn reason(error: &clap::Error) -> String {
+pub(super) fn mistake(error: &clap::Error) -> String {
     match error.kind() {
         ErrorKind::ValueValidation => match std::error::Error::source(error) {
             Some(cause) => cause.to_string(),

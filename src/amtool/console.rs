@@ -37,6 +37,7 @@ impl Console {
 
     /// Writes a line to standard error.
     pub(super) fn tell(&self, line: &str) {
-        let _nowhere_else_to_say_it = writeln!(std::io::stderr(), "{}", line.trim_end());
+        let _nowhere_else_to_say_it =
+            writeln!(std::io::stderr(), "{}", line.trim_end_matches('\n'));
     }
 }

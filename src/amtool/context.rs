@@ -11,6 +11,7 @@ use super::console::Console;
 use super::failure::Failure;
 use super::moment::Moment;
 use super::wire::Status;
+use crate::logging::{self, Format, Threshold};
 
 /// One run of the tool.
 #[derive(Debug)]
@@ -23,10 +24,13 @@ pub(super) struct Context<'a> {
 }
 
 impl<'a> Context<'a> {
+    /// Starts logging, on standard error.
     /// # Errors
     /// When the features are none or exclude each other.
     pub(super) fn new(flags: Global, watches: bool, console: &'a Console) -> Result<Self, Failure> {
         let features = Features::parse(&flags.enable_feature).map_err(Failure::why)?;
+        let threshold = if flags.verbose { Threshold::Debug } else { Threshold::Warn };
+        logging::start(Format::Logfmt, threshold);
         Ok(Self { flags, console, features, watches })
     }
 
@@ -63,13 +67,6 @@ impl<'a> Context<'a> {
     /// Whether a server is named.
     pub(super) fn has_server(&self) -> bool {
         self.flags.alertmanager_url.is_some()
-    }
-
-    /// A line for those who asked for more.
-    pub(super) fn detail(&self, line: &str) {
-        if self.flags.verbose {
-            self.console.tell(line);
-        }
     }
 
     /// The server; says when it is of another version.

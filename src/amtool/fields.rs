@@ -1,19 +1,36 @@
 //! Words that are matchers, labels or annotations, and how they look in tables.
 
-use tocsin_core::matcher::{MatchOp, Matcher, Matchers, Warning, parse_matcher};
+use tocsin_core::matcher::{MatchOp, Matcher, Matchers, Parsed, Warning, parse_matcher};
 use tocsin_core::quote::quoted;
+use tracing::{debug, warn};
 
 use super::context::Context;
 use super::failure::Failure;
 use super::wire::Pairs;
 
 /// The words, where a first one that is no matcher is the name of an alert.
-pub(super) fn with_alert_name(mut words: Vec<String>, context: &Context<'_>) -> Vec<String> {
-    let Some(first) = words.first_mut() else { return words };
-    if parse_matcher(first, context.mode()).is_err() {
+pub(super) fn with_alert_name(words: Vec<String>, context: &Context<'_>) -> Vec<String> {
+    let good = |word: &str| parse_matcher(word, context.mode()).is_ok();
+    name_first(words, good, context)
+}
+
+/// The words, where a first one that is no `name=value` is the name of an alert.
+pub(super) fn with_alert_name_label(words: Vec<String>, context: &Context<'_>) -> Vec<String> {
+    let good = |word: &str| {
+        parse_matcher(word, context.mode()).is_ok_and(|parsed| parsed.value.op() == MatchOp::Equal)
+    };
+    name_first(words, good, context)
+}
+
+fn name_first(
+    mut words: Vec<String>,
+    good: impl Fn(&str) -> bool,
+    context: &Context<'_>,
+) -> Vec<String> {
+    if let Some(first) = words.first_mut().filter(|first| !good(first)) {
         let replaced = format!("alertname={}", quoted(first));
         if first.contains(['=', '~', '!']) {
-            context.console.tell(&format!("note: {first} is no matcher, read as {replaced}"));
+            context.console.tell(&format!("note: {first} is read as {replaced}"));
         }
         *first = replaced;
     }
@@ -24,32 +41,30 @@ pub(super) fn with_alert_name(mut words: Vec<String>, context: &Context<'_>) -> 
 /// # Errors
 /// For the first that is none.
 pub(super) fn matchers(words: &[String], context: &Context<'_>) -> Result<Matchers, Failure> {
-    words.iter().map(|word| matcher(word, context)).collect()
+    let mut matchers = Vec::with_capacity(words.len());
+    for word in words {
+        let parsed = matcher(word, context)?;
+        if let Some(warning) = &parsed.warning {
+            log(warning);
+        }
+        matchers.push(parsed.value);
+    }
+    Ok(Matchers(matchers))
 }
 
-fn matcher(word: &str, context: &Context<'_>) -> Result<Matcher, Failure> {
-    context
-        .detail(&format!("level=debug msg=\"Parsing matcher\" input={} origin=cli", quoted(word)));
-    let parsed = parse_matcher(word, context.mode()).map_err(Failure::why)?;
-    if let Some(warning) = &parsed.warning {
-        context.console.tell(&log_line(warning));
-    }
-    Ok(parsed.value)
+fn matcher(word: &str, context: &Context<'_>) -> Result<Parsed<Matcher>, Failure> {
+    debug!(input = word, origin = "cli", "reading a matcher");
+    parse_matcher(word, context.mode()).map_err(Failure::why)
 }
 
 /// As a server logs it, with the keys that people search for.
-fn log_line(warning: &Warning) -> String {
-    let message = quoted(warning.message());
+fn log(warning: &Warning) {
+    let message = warning.message();
     match warning {
-        Warning::Incompatible { input, error, suggestion } => format!(
-            "level=warn msg={message} input={} origin=cli err={} suggestion={}",
-            quoted(input),
-            quoted(&error.to_string()),
-            quoted(suggestion)
-        ),
-        Warning::Disagreement { input } => {
-            format!("level=warn msg={message} input={} origin=cli", quoted(input))
+        Warning::Incompatible { input, error, suggestion } => {
+            warn!(%input, origin = "cli", err = %error, %suggestion, "{message}");
         }
+        Warning::Disagreement { input } => warn!(%input, origin = "cli", "{message}"),
     }
 }
 
@@ -59,7 +74,8 @@ fn log_line(warning: &Warning) -> String {
 pub(super) fn pairs(words: &[String], what: &str, context: &Context<'_>) -> Result<Pairs, Failure> {
     let mut pairs = Pairs::new();
     for word in words {
-        let matcher = matcher(word, context)?;
+        // No warning: a text such as `summary=disk is full` is no matcher that anybody will move.
+        let matcher = matcher(word, context)?.value;
         if matcher.op() != MatchOp::Equal {
             return Err(Failure::Why(format!("{what} must be specified as key=value pairs")));
         }

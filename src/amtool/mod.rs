@@ -61,7 +61,7 @@ fn begin(words: Vec<String>, console: &Console) -> Result<(), Failure> {
     let words = walk::normal(&root, &path, &given, arguments);
     let parsed = root.try_get_matches_from_mut(words);
     let cli = parsed.and_then(|mut matches| Cli::from_arg_matches_mut(&mut matches));
-    let cli = cli.map_err(|error| Failure::Why(cli::reason(&error)))?;
+    let cli = cli.map_err(|error| Failure::Why(cli::mistake(&error)))?;
     start(cli, console)
 }
 

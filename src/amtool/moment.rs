@@ -2,7 +2,6 @@
 
 use jiff::Timestamp;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use tocsin_core::time::rfc3339_millis;
 use tocsin_template::{Time, parse_time};
 
 /// Go's `time.RFC3339`; a fraction may stand behind the seconds.
@@ -45,9 +44,9 @@ impl<'de> Deserialize<'de> for Moment {
 }
 
 impl Serialize for Moment {
-    /// UTC, with three decimals.
+    /// As upstream's API writes it: with three decimals, cut off, in the zone in which it was told.
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&rfc3339_millis(self.at()))
+        serializer.serialize_str(&self.format("2006-01-02T15:04:05.000Z07:00"))
     }
 }
 
@@ -66,6 +65,14 @@ mod tests {
     fn zone_of_the_text_is_kept() {
         check("2026-11-22T10:00:00.123Z", "2026-11-22 10:00:00 UTC");
         check("2026-11-22T10:00:00.000+01:00", "2026-11-22 10:00:00 +0100");
+    }
+
+    #[test]
+    fn zone_is_written_too() {
+        for text in ["2026-11-22T10:00:00.000Z", "2026-11-22T10:00:00.120-03:30"] {
+            let written = serde_json::to_string(&Moment::parse(text).unwrap()).unwrap();
+            assert_eq!(written, format!("{text:?}"));
+        }
     }
 
     #[test]

@@ -9,7 +9,7 @@ use tocsin_node::message::{Alert, AlertStatus, Data, Kv, Templates};
 
 use super::cli::{Kind, RenderFlags};
 use super::context::Context;
-use super::failure::Failure;
+use super::failure::{Failure, reason};
 use super::moment::Moment;
 
 /// Runs it.
@@ -62,7 +62,7 @@ struct BodyAlert {
 
 fn read(file: &Path) -> Result<Data, Failure> {
     let name = file.display();
-    let text = std::fs::read(file).map_err(|error| format!("open {name}: {error}"))?;
+    let text = std::fs::read(file).map_err(|error| format!("open {name}: {}", reason(&error)))?;
     let body: Body = serde_json::from_slice(&text).map_err(|error| format!("{name}: {error}"))?;
     Ok(Data {
         receiver: body.receiver.unwrap_or_default().into(),

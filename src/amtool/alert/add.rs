@@ -3,7 +3,7 @@
 use crate::amtool::cli::AlertAddFlags;
 use crate::amtool::context::Context;
 use crate::amtool::failure::Failure;
-use crate::amtool::fields::{pairs, with_alert_name};
+use crate::amtool::fields::{pairs, with_alert_name_label};
 use crate::amtool::moment::Moment;
 use crate::amtool::wire::PostedAlert;
 
@@ -13,7 +13,7 @@ pub(in crate::amtool) async fn run(
     context: &Context<'_>,
 ) -> Result<(), Failure> {
     let client = context.client().await?;
-    let words = with_alert_name(flags.labels, context);
+    let words = with_alert_name_label(flags.labels, context);
     let alert = PostedAlert {
         labels: pairs(&words, "labels", context)?,
         annotations: pairs(&flags.annotation, "annotations", context)?,

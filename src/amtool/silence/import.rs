@@ -9,7 +9,7 @@ use tokio::task::JoinSet;
 use crate::amtool::cli::SilenceImportFlags;
 use crate::amtool::client::Client;
 use crate::amtool::context::Context;
-use crate::amtool::failure::Failure;
+use crate::amtool::failure::{Failure, reason};
 use crate::amtool::wire::{PostedSilence, Stored, Terms};
 
 /// A silence of the file; what the server alone decides is passed over.
@@ -68,7 +68,7 @@ fn read(file: Option<&Path>) -> Result<String, Failure> {
         None => std::io::stdin().read_to_string(&mut text),
     };
     let name = file.map_or_else(|| "standard input".to_owned(), |file| file.display().to_string());
-    read.map_err(|error| format!("read {name}: {error}"))?;
+    read.map_err(|error| format!("read {name}: {}", reason(&error)))?;
     Ok(text)
 }
 
