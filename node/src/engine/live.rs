@@ -94,17 +94,11 @@ impl Live {
         };
         let data = message::Data::new(&group, alerts.to_vec(), "unknown");
         let now = self.parts.clock.now();
-        let rendered = route.labels.iter().filter_map(|(name, template)| {
-            match self.parts.templates.text(template, &data, now) {
-                Ok(text) => Some((name, text)),
-                Err(error) => {
-                    warn!(route = %route.id, label = name, error = %report(&error), "route label cannot be rendered, left out");
-                    None
-                }
-            }
-        });
-        let rendered: Vec<_> = rendered.collect();
-        rendered.iter().map(|(name, text)| (*name, text.as_str())).collect()
+        let (rendered, failures) = self.parts.templates.route_labels(&route.labels, &data, now);
+        for (label, failure) in failures {
+            warn!(route = %route.id, label, error = %report(&failure), "route label cannot be rendered, left out");
+        }
+        rendered
     }
 
     /// What all integrations share.

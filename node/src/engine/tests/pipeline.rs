@@ -464,3 +464,74 @@ async fn the_history_says_who_was_told_what() {
     use tocsin_core::history::Outcome;
     assert_eq!(attempts, [(Outcome::Retried, 1), (Outcome::Sent, 1)]);
 }
+
+/// Trap 22.
+#[tokio::test(start_paused = true)]
+async fn what_fires_again_while_its_end_is_told_stays() {
+    let world = World::new().await;
+    world.configure(PLAIN);
+    let node = world.node().await;
+    node.fire(&["Down/a"]).await;
+    world.run(&[&node], hms(0, 1, 0)).await;
+    node.resolve(&["Down/a"]).await;
+    world.run(&[&node], hms(0, 4, 20)).await;
+    world.heard();
+    // The answer of 503 keeps the flush of 330 seconds busy for a while.
+    world.sink.answer([503]);
+    world.run(&[&node], hms(0, 0, 10)).await;
+    assert!(!node.shared.tasks.is_empty(), "still under way");
+    node.fire(&["Down/a"]).await;
+    world.run(&[&node], hms(0, 10, 0)).await;
+    // The second attempt looked again: it fires, as the receiver knows already.
+    assert_eq!(world.heard(), [""; 0]);
+    assert!(node.shared.dispatch.read(|inner| !inner.groups.is_empty()));
+    node.resolve(&["Down/a"]).await;
+    world.run(&[&node], hms(0, 6, 0)).await;
+    let heard = world.heard();
+    assert_eq!(heard.len(), 1, "{heard:?}");
+    assert!(heard[0].ends_with("resolved Down/a!"), "{heard:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stop_lets_requests_end_and_starts_none() {
+    let world = World::new().await;
+    world.configure(PLAIN);
+    let node = world.node_on_disk("one").await;
+    node.fire(&["Down/a"]).await;
+    world.run(&[&node], hms(0, 0, 29)).await;
+    node.stop().await;
+    world.run(&[], hms(0, 1, 0)).await;
+    assert_eq!(world.heard(), [""; 0]);
+    let node = world.node_on_disk("one").await;
+    world.run(&[&node], hms(0, 10, 0)).await;
+    assert_eq!(world.heard(), ["89 /a: firing Down/a"], "made up at once, told once");
+}
+
+#[tokio::test(start_paused = true)]
+async fn too_many_alerts_of_one_name_are_left_out() {
+    let world = World::new().await;
+    world.configure(PLAIN);
+    let mut options = world.options();
+    options.alerts_per_alertname_limit = 2;
+    let node = world.node_with(options, tocsin_cluster::Options::alone()).await;
+    let posted = node.fire(&["Down/a", "Down/b", "Down/c", "Up/a"]).await;
+    assert_eq!(posted.invalid, [""; 0]);
+    assert_eq!(node.handle.find_alerts(&AlertQuery::default()).len(), 3);
+    assert_eq!(node.handle.numbers().counts.limited[&Box::from("Down")], 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_states_of_alerts_are_counted() {
+    let world = World::new().await;
+    world.configure(PLAIN);
+    let node = world.node().await;
+    node.silence("Up", hms(1, 0, 0)).await;
+    node.fire(&["Down/a", "Up/a"]).await;
+    world.run(&[&node], hms(0, 1, 0)).await;
+    node.fire(&["Down/b"]).await;
+    world.run(&[&node], hms(0, 0, 1)).await;
+    let states = node.handle.numbers().alerts.unwrap();
+    assert_eq!((states.active, states.suppressed, states.unprocessed), (1, 1, 1));
+    assert_eq!(node.handle.numbers().groups, 2);
+    assert_eq!(node.handle.numbers().silences, [1, 0, 0]);
+}
