@@ -1,11 +1,13 @@
 //! The `tocsin` binary: reads the command line, starts logs, runs one mode, turns its end into an exit code.
 
+mod amtool;
 mod cli;
 mod demo;
 mod logging;
 mod node;
 mod secret;
 
+use std::ffi::OsString;
 use std::io::Write as _;
 use std::process::ExitCode;
 
@@ -16,9 +18,14 @@ use cli::{Mode, Refusal};
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    match cli::parse(std::env::args_os()) {
+    let words: Vec<OsString> = std::env::args_os().collect();
+    if let Some(words) = cli::amtool_words(&words) {
+        return amtool::run(words.to_vec());
+    }
+    match cli::parse(words) {
         Ok(Mode::Node(flags)) => node::run(&flags),
         Ok(Mode::Lb(flags)) => lb(*flags),
+        Ok(Mode::Amtool { words }) => amtool::run(words),
         Ok(Mode::Demo(flags)) => demo::run(flags),
         Ok(Mode::Secret(cli::SecretCommand::New)) => secret::new(),
         Err(Refusal::Text(text)) => {

@@ -35,6 +35,13 @@ pub(crate) enum Mode {
     Node(Box<NodeFlags>),
     /// The balancer in front of the nodes, with health checks, retries and a stats page
     Lb(Box<tocsin_lb::Flags>),
+    /// Alertmanager's command line tool: ask servers, silence alerts, check files
+    #[command(disable_help_flag = true)]
+    Amtool {
+        /// Its own words, read before these flags are
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true, hide = true)]
+        words: Vec<OsString>,
+    },
     /// Three nodes and a balancer on this machine, to try and to break
     Demo(DemoFlags),
     /// The secret that keeps strangers out of a cluster
@@ -64,6 +71,15 @@ pub(crate) enum Refusal {
     Text(String),
     /// The command line is wrong: print on standard error, exit 1.
     Wrong(String),
+}
+
+/// The words of amtool, its own name first, when that is what was called.
+pub(crate) fn amtool_words(words: &[OsString]) -> Option<&[OsString]> {
+    let name = words.first().map(std::path::Path::new).and_then(|path| path.file_name());
+    if name.is_some_and(|name| name == "amtool") {
+        return Some(words);
+    }
+    words.get(1).filter(|mode| *mode == "amtool").map(|_| &words[1..])
 }
 
 /// Reads the words, the first of which is the program's name.
