@@ -3,14 +3,11 @@
 
 use std::{sync::Arc, time::Duration};
 
-use tocsin_cluster::{Behind, ClusterFacts, MemberState, SYNC_BOUNDS, View, Why};
+use tocsin_cluster::{Behind, ClusterFacts, MemberState, PING_BOUNDS, SYNC_BOUNDS, View, Why};
 use tocsin_service::metrics::{Counter, Family, Gauge, Histogram, Registry, Summary};
 
 use super::float;
 use crate::{engine::CountNumbers, options::Options};
-
-/// Bounds of `alertmanager_cluster_pings_seconds`.
-const PINGS: &[f64] = &[0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5];
 
 pub(super) struct ClusterMetrics {
     upstream: Option<Upstream>,
@@ -135,7 +132,7 @@ impl Upstream {
                 "alertmanager_cluster_pings_seconds",
                 "Histogram of latencies for ping messages.",
                 &["peer"],
-                PINGS,
+                &PING_BOUNDS,
             ),
             totals: totals.collect(),
         }
@@ -162,8 +159,10 @@ impl Upstream {
             counter.mirror(total(facts));
         }
         for peer in &facts.peers {
-            self.alive.with(&[&peer.name]);
-            self.pings.with(&[&peer.name]);
+            let pings = &peer.pings;
+            self.alive.with(&[&peer.name]).mirror(pings.count);
+            let buckets = apart(&pings.buckets, pings.count);
+            self.pings.with(&[&peer.name]).mirror(&buckets, pings.time.as_secs_f64());
         }
     }
 }
@@ -202,9 +201,18 @@ struct Own {
     totals: Vec<(Arc<Counter>, Total)>,
     summaries: Vec<SummaryOf>,
     degraded: Arc<Family<Counter>>,
+    rejects: Arc<Family<Counter>>,
     fsync: Arc<Histogram>,
     takeovers: Arc<Family<Counter>>,
     claims: Arc<Family<Counter>>,
+}
+
+/// Cumulative buckets up to the last bound, and the count of all, as buckets that each stand alone.
+fn apart(cumulative: &[u64], count: u64) -> Vec<u64> {
+    let mut below = 0;
+    let totals = cumulative.iter().copied().chain([count]);
+    let own = totals.map(|total| total.saturating_sub(std::mem::replace(&mut below, total)));
+    own.collect()
 }
 
 fn flag(value: bool) -> f64 {
@@ -258,7 +266,6 @@ impl Own {
                     "Records that digest syncs brought here.",
                     |f| f.sync_repaired,
                 ),
-                total("cluster_rejects_total", "Handshakes refused.", |f| f.rejects),
                 total(
                     "cluster_gossip_restarts_total",
                     "Times the gossip task was started again.",
@@ -286,6 +293,11 @@ impl Own {
                 }),
             ],
             degraded,
+            rejects: registry.counters(
+                "tocsin_cluster_rejects_total",
+                "Handshakes refused, by code.",
+                &["code"],
+            ),
             fsync: registry
                 .histograms("tocsin_wal_fsync_seconds", "Time of disk syncs.", &[], &SYNC_BOUNDS)
                 .with(&[]),
@@ -326,28 +338,18 @@ impl Own {
         for (why, count) in degraded {
             self.degraded.with(&[why.label()]).mirror(count);
         }
-        self.show_syncs(facts);
+        let store = &facts.store;
+        let buckets = apart(&store.sync_buckets, store.syncs);
+        self.fsync.mirror(&buckets, store.sync_time.as_secs_f64());
+        for (code, count) in &facts.rejects_by_code {
+            self.rejects.with(&[code]).mirror(*count);
+        }
         for (why, count) in &counts.takeovers {
             self.takeovers.with(&[why]).mirror(*count);
         }
         for answer in ["granted", "busy", "done"] {
             self.claims.with(&[answer]).mirror(counts.claims.get(answer).copied().unwrap_or(0));
         }
-    }
-
-    /// The store counts cumulatively and up to the last bound; the histogram wants each bucket.
-    fn show_syncs(&self, facts: &ClusterFacts) {
-        let store = &facts.store;
-        let mut below = 0;
-        let totals = store.sync_buckets.iter().copied().chain([store.syncs]);
-        let buckets: Vec<u64> = totals
-            .map(|total| {
-                let own = total.saturating_sub(below);
-                below = total;
-                own
-            })
-            .collect();
-        self.fsync.mirror(&buckets, store.sync_time.as_secs_f64());
     }
 
     fn show_peers(&self, facts: &ClusterFacts) {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use tocsin_cluster::ClusterStatus;
+use tocsin_cluster::{ClusterStatus, MemberState, PeerFacts, Pings};
 
 use super::*;
 use crate::engine::AlertStates;
@@ -24,11 +24,25 @@ fn snapshot() -> Snapshot {
     };
     Snapshot {
         numbers,
-        facts: ClusterFacts::default(),
+        facts: ClusterFacts { peers: vec![peer()], ..ClusterFacts::default() },
         view: Arc::new(view),
         config_hash: 7,
         integrations: vec![("webhook", "ops".into())],
         started_at: Timestamp::UNIX_EPOCH,
+    }
+}
+
+fn peer() -> PeerFacts {
+    PeerFacts {
+        name: "b".to_owned(),
+        address: "127.0.0.1:9095".to_owned(),
+        state: MemberState::Live,
+        lag: Duration::from_millis(500),
+        queue_bytes: 7,
+        clock_offset_ms: Some(-250),
+        round_trip: None,
+        pings: Pings { count: 4, time: Duration::from_secs(2), buckets: [1, 2, 2, 2, 2, 2, 3] },
+        last_contact: None,
     }
 }
 
@@ -87,7 +101,7 @@ const UPSTREAM: &str = "
     oversize_gossip_message_duration_seconds histogram";
 
 /// Shown once there is a peer.
-const PER_PEER: [&str; 2] = ["cluster_alive_messages_total", "cluster_pings_seconds"];
+const PER_PEER: &str = "cluster_alive_messages_total counter · cluster_pings_seconds histogram";
 
 const CLIENT: &str = "process_cpu_seconds_total counter · process_resident_memory_bytes gauge
     process_virtual_memory_bytes gauge · process_open_fds gauge · process_max_fds gauge
@@ -104,6 +118,7 @@ fn every_family_of_upstream_is_there_with_its_kind_from_the_start() {
     let shown: BTreeSet<String> =
         text.lines().filter_map(|line| line.strip_prefix("# TYPE ")).map(str::to_owned).collect();
     let mut expected = list(UPSTREAM, "alertmanager_");
+    expected.extend(list(PER_PEER, "alertmanager_"));
     expected.extend(list(CLIENT, ""));
     let missing: Vec<_> = expected.difference(&shown).collect();
     assert!(missing.is_empty(), "missing: {missing:?}");
@@ -130,6 +145,13 @@ fn samples_that_dashboards_look_at_are_there_from_the_start() {
         "alertmanager_cluster_members 0",
         "alertmanager_cluster_peer_info{peer=\"a\"} 1",
         "alertmanager_cluster_messages_sent_total{msg_type=\"full_state\"} 0",
+        "alertmanager_cluster_alive_messages_total{peer=\"b\"} 4",
+        "alertmanager_cluster_pings_seconds_bucket{peer=\"b\",le=\"0.01\"} 2",
+        "alertmanager_cluster_pings_seconds_bucket{peer=\"b\",le=\"0.5\"} 3",
+        "alertmanager_cluster_pings_seconds_bucket{peer=\"b\",le=\"+Inf\"} 4",
+        "alertmanager_cluster_pings_seconds_sum{peer=\"b\"} 2",
+        "tocsin_cluster_peer_state{peer=\"b\",state=\"live\"} 1",
+        "tocsin_cluster_clock_offset_seconds{peer=\"b\"} -0.25",
         "tocsin_write_degraded_total{why=\"peers\"} 0",
         "tocsin_cluster_ranked_behind{why=\"clock\"} 0",
     ] {
@@ -148,7 +170,7 @@ fn without_a_cluster_its_metrics_are_absent() {
     assert!(text.contains("\nalertmanager_cluster_enabled 0\n"));
     assert!(!text.contains("alertmanager_cluster_members"));
     assert!(!text.contains("alertmanager_peer_position"));
-    assert!(PER_PEER.iter().all(|name| !text.contains(name)));
+    assert!(!text.contains("alertmanager_cluster_pings_seconds"));
 }
 
 #[test]
