@@ -11,6 +11,7 @@ use crate::config::{BackendOptions, Balance, CheckOptions, Observe, OnError, Ser
 use crate::health::{CheckResult, CheckStatus, Flip, Health};
 use crate::peer::{Node, Peer};
 use crate::queue::Queue;
+use crate::series::Series;
 use crate::stats::Counters;
 use crate::tls::{self, TlsClient};
 
@@ -87,6 +88,7 @@ pub(crate) struct Server {
     idle: AtomicU32,
     up_since_ms: AtomicU64,
     state: Mutex<State>,
+    series: Mutex<Series>,
 }
 
 #[derive(Debug)]
@@ -185,6 +187,7 @@ impl Server {
             idle: AtomicU32::new(0),
             up_since_ms: AtomicU64::new(0),
             state: Mutex::new(state),
+            series: Mutex::default(),
             options,
         };
         server.load_tls();
@@ -330,6 +333,17 @@ impl Server {
         state.result = result;
         let flip = state.health.record(passed);
         self.flipped(&mut state, flip, now_ms)
+    }
+
+    /// Takes a step of its last hour; every ten seconds.
+    pub(crate) fn step(&self) {
+        let mut series = self.series.lock().unwrap_or_else(PoisonError::into_inner);
+        series.step(self.counters.raw(), self.counters.histogram());
+    }
+
+    /// Its last hour.
+    pub(crate) fn series(&self) -> Series {
+        self.series.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Takes in what it said of itself.

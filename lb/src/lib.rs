@@ -27,6 +27,7 @@ mod queue;
 mod reload;
 mod rule;
 mod run;
+mod series;
 mod stats;
 mod tls;
 mod token;

@@ -161,6 +161,9 @@ async fn tick(lb: Arc<Balancer>) {
             backend.counters.sample();
             backend.servers.iter().for_each(|s| s.counters.sample());
         }
+        if count.is_multiple_of(100) && count > 0 {
+            topology.backends.iter().flat_map(|b| &b.servers).for_each(|s| s.step());
+        }
         lb.stats.sample();
         lb.log.flush();
         if count.is_multiple_of(10) {

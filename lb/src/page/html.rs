@@ -3,16 +3,18 @@
 use std::fmt::Write;
 use std::sync::Arc;
 
+use super::chart;
 use super::rows::{Kind, Row};
 use crate::backend::Server;
 use crate::balancer::Balancer;
 use crate::config::{AdminMode, StatsOptions};
 use crate::peer;
+use crate::series::Series;
 
 /// Style of the page.
 pub(super) const STYLE: &str = include_str!("style.css");
-/// Path of the style; it changes with the style's length and so with each version.
-pub(super) const STYLE_PATH: &str = "/stats-0.1.css";
+/// Path of the style; whoever changes the style changes it, since browsers keep it for a year.
+pub(super) const STYLE_PATH: &str = "/stats-0.1-3.css";
 /// Nothing but our own style may be loaded.
 pub(super) const POLICY: &str = "default-src 'none'; style-src 'self'; img-src 'self' data:; form-action 'self'; frame-ancestors 'self'; base-uri 'none'";
 
@@ -156,7 +158,7 @@ pub(super) fn page(lb: &Balancer, options: &StatsOptions, rows: &[Row], view: &V
         );
     }
     skew(&mut out, lb);
-    cards(&mut out, rows);
+    cards(&mut out, lb, rows);
     changes(&mut out, lb, options, rows, view.may_change);
     table(&mut out, rows);
     events(&mut out, lb);
@@ -287,19 +289,25 @@ fn verdict(out: &mut String, rows: &[Row]) {
     let _ = write!(out, "<p class=\"verdict {class}\" role=\"status\">{}</p>", escape(&text));
 }
 
-fn cards(out: &mut String, rows: &[Row]) {
+fn cards(out: &mut String, lb: &Balancer, rows: &[Row]) {
     for backend in rows.iter().filter(|r| r.kind == Kind::Backend) {
         let name = backend.get("pxname");
         let _ = write!(out, "<h2>{}</h2><ul class=\"cards\">", escape(name));
         let mine = rows.iter().filter(|r| r.kind == Kind::Server && r.proxy == backend.proxy);
         for row in mine {
-            card(out, row, backend);
+            let server = lb.server(&format!("{name}/{}", row.get("svname"))).ok();
+            card(out, row, backend, server.map(|(_, s)| s.series()).as_ref());
         }
         out.push_str("</ul>");
+        let share = |code: &'static str| {
+            (code, backend.get(&format!("hrsp_{code}")).parse::<u64>().unwrap_or(0))
+        };
+        let parts = ["1xx", "2xx", "3xx", "4xx", "5xx", "other"].map(share);
+        out.push_str(&chart::bar("Answers", &parts));
     }
 }
 
-fn card(out: &mut String, row: &Row, backend: &Row) {
+fn card(out: &mut String, row: &Row, backend: &Row, series: Option<&Series>) {
     let (class, mark) = look(row.get("status"));
     let number = |row: &Row, name: &str| row.get(name).parse::<u64>().unwrap_or(0);
     let share = number(row, "lbtot") * 100 / number(backend, "lbtot").max(1);
@@ -336,7 +344,24 @@ fn card(out: &mut String, row: &Row, backend: &Row) {
     for (name, value) in facts.iter().filter(|(_, v)| !v.is_empty()) {
         let _ = write!(out, "<dt>{name}</dt><dd>{}</dd>", escape(value));
     }
-    out.push_str("</dl></li>");
+    out.push_str("</dl>");
+    if let Some(series) = series {
+        charts(out, series);
+    }
+    out.push_str("</li>");
+}
+
+/// The last hour of a server.
+fn charts(out: &mut String, series: &Series) {
+    let per_second = |n: u64| format!("{}.{}/s", n / 10, n % 10);
+    let ms = |us: u64| format!("{}.{} ms", us / 1000, us / 100 % 10);
+    let points = || series.points();
+    out.push_str("<div class=\"charts\">");
+    out.push_str(&chart::lines("Requests", points(), &[("good", |p| p.requests)], per_second));
+    out.push_str(&chart::lines("Errors", points(), &[("bad", |p| p.errors)], per_second));
+    let times: [chart::Line; 2] = [("good", |p| p.p50_us), ("slow", |p| p.p99_us)];
+    out.push_str(&chart::lines("Time p50 / p99", points(), &times, ms));
+    out.push_str("</div>");
 }
 
 fn table(out: &mut String, rows: &[Row]) {

@@ -91,6 +91,8 @@ pub(super) fn page(lb: &Balancer, haproxy: bool) -> String {
 }
 
 fn family(out: &mut String, name: &str, kind: &str) {
+    let words = name.split_once('_').map_or(name, |(_, rest)| rest).replace('_', " ");
+    let _ = writeln!(out, "# HELP {name} {words}");
     let _ = writeln!(out, "# TYPE {name} {kind}");
 }
 

@@ -2,6 +2,7 @@
 
 mod api;
 mod change;
+mod chart;
 mod export;
 mod html;
 mod metrics;
