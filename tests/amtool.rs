@@ -3,6 +3,7 @@
 
 mod files;
 mod lines;
+mod ours;
 mod plain;
 
 use std::collections::BTreeSet;

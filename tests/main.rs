@@ -6,6 +6,7 @@
     reason = "a test says what it changed, and what its processes said when it fails"
 )]
 
+mod amtool;
 mod bad_input;
 mod demo;
 mod guide;

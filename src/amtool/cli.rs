@@ -13,18 +13,17 @@ use super::failure::reason;
 /// The version whose behaviour this is.
 pub(super) const COMPATIBLE: &str = "0.34.0";
 
-/// The whole command line.
 #[derive(Debug, Parser)]
 #[command(
     name = "amtool",
     disable_help_subcommand = true,
     disable_help_flag = true,
     args_override_self = true,
+    about = "View and modify the current Alertmanager state",
     help_template = "usage: amtool [<flags>] <command> [<args> ...]\n\n{about-with-newline}\n{all-args}{after-help}",
     after_help = "Flags of every command may be set in $HOME/.config/amtool/config.yml or /etc/amtool/config.yml: \
                   lines of the form `name: value`, such as `alertmanager.url: http://localhost:9093`."
 )]
-/// View and modify the current Alertmanager state
 pub(super) struct Cli {
     #[command(flatten)]
     pub(super) global: Global,
@@ -63,7 +62,7 @@ pub(super) struct Global {
     #[arg(global = true, long = "no-version-check")]
     pub(super) no_version_check: bool,
     /// Features of the server's flag of this name; `classic-mode` and `utf8-strict-mode` change how matchers are read
-    #[arg(global = true, long = "enable-feature", value_name = "LIST", default_value = "")]
+    #[arg(global = true, long = "enable-feature", value_name = "LIST", default_value = "", hide_default_value = true)]
     pub(super) enable_feature: String,
 }
 
@@ -160,13 +159,13 @@ pub(super) struct WatchFlags {
 #[derive(Debug, Args)]
 pub(super) struct AlertAddFlags {
     /// Where the alert comes from
-    #[arg(long = "generator-url", value_name = "URL", default_value = "")]
+    #[arg(long = "generator-url", value_name = "URL", default_value = "", hide_default_value = true)]
     pub(super) generator_url: String,
     /// Its start, RFC 3339
-    #[arg(long, value_name = "TIME", default_value = "")]
+    #[arg(long, value_name = "TIME", default_value = "", hide_default_value = true)]
     pub(super) start: String,
     /// Its end, RFC 3339
-    #[arg(long, value_name = "TIME", default_value = "")]
+    #[arg(long, value_name = "TIME", default_value = "", hide_default_value = true)]
     pub(super) end: String,
     /// An annotation; may be repeated
     #[arg(long, value_name = "NAME=VALUE", action = ArgAction::Append)]
@@ -212,13 +211,13 @@ pub(super) struct SilenceAddFlags {
     #[arg(long, short, value_name = "TIME", default_value = "1h")]
     pub(super) duration: String,
     /// Its start, RFC 3339
-    #[arg(long, value_name = "TIME", default_value = "")]
+    #[arg(long, value_name = "TIME", default_value = "", hide_default_value = true)]
     pub(super) start: String,
     /// Its end, RFC 3339; wins over the duration
-    #[arg(long, value_name = "TIME", default_value = "")]
+    #[arg(long, value_name = "TIME", default_value = "", hide_default_value = true)]
     pub(super) end: String,
     /// Why
-    #[arg(long, short, value_name = "TEXT", default_value = "")]
+    #[arg(long, short, value_name = "TEXT", default_value = "", hide_default_value = true)]
     pub(super) comment: String,
     /// An annotation; may be repeated
     #[arg(long, value_name = "NAME=VALUE", action = ArgAction::Append)]
@@ -263,10 +262,10 @@ pub(super) struct SilenceQueryFlags {
     #[arg(long, short)]
     pub(super) quiet: bool,
     /// Those of this author
-    #[arg(long = "created-by", value_name = "NAME", default_value = "")]
+    #[arg(long = "created-by", value_name = "NAME", default_value = "", hide_default_value = true)]
     pub(super) created_by: String,
     /// The one with this id
-    #[arg(long, value_name = "ID", default_value = "")]
+    #[arg(long, value_name = "ID", default_value = "", hide_default_value = true)]
     pub(super) id: String,
     /// Those that end, or with --expired have ended, within this time
     #[arg(long, value_name = "TIME", default_value = "0s", value_parser = span)]
@@ -285,16 +284,16 @@ pub(super) struct SilenceUpdateFlags {
     #[arg(long, short)]
     pub(super) quiet: bool,
     /// How long it lasts from its start
-    #[arg(long, short, value_name = "TIME", default_value = "")]
+    #[arg(long, short, value_name = "TIME", default_value = "", hide_default_value = true)]
     pub(super) duration: String,
     /// Its start, RFC 3339
-    #[arg(long, value_name = "TIME", default_value = "")]
+    #[arg(long, value_name = "TIME", default_value = "", hide_default_value = true)]
     pub(super) start: String,
     /// Its end, RFC 3339; wins over the duration
-    #[arg(long, value_name = "TIME", default_value = "")]
+    #[arg(long, value_name = "TIME", default_value = "", hide_default_value = true)]
     pub(super) end: String,
     /// Why
-    #[arg(long, short, value_name = "TEXT", default_value = "")]
+    #[arg(long, short, value_name = "TEXT", default_value = "", hide_default_value = true)]
     pub(super) comment: String,
     /// Which silences
     #[arg(value_name = "ID")]
@@ -346,7 +345,7 @@ pub(super) enum RoutesCommand {
 #[derive(Debug, Args)]
 pub(super) struct RoutesTestFlags {
     /// The receivers that are right, in order and with commas; others are a failure
-    #[arg(long = "verify.receivers", value_name = "NAMES", default_value = "")]
+    #[arg(long = "verify.receivers", value_name = "NAMES", default_value = "", hide_default_value = true)]
     pub(super) verify_receivers: String,
     /// Show the routes that match
     #[arg(long)]

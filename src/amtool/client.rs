@@ -204,8 +204,11 @@ fn network(error: &reqwest::Error, url: &Url) -> String {
             return format!("dial tcp {host}:{port}: connect: connection refused");
         }
         let text = error.to_string();
-        // Some errors repeat their cause.
-        if !last.contains(&text) {
+        if text.contains("InvalidContentType") {
+            return "the server does not speak TLS: http instead of https?".to_owned();
+        }
+        // Some errors repeat their cause, and the client's own add nothing.
+        if !last.contains(&text) && !text.starts_with("client error") {
             last = if last.is_empty() { text } else { format!("{last}: {text}") };
         }
         cause = error.source();

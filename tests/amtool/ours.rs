@@ -1,0 +1,202 @@
+//! What our amtool has and upstream's has not, and that mistakes are one clear line.
+
+use std::net::TcpListener;
+use std::process::Output;
+
+use super::{Kind, Server};
+use crate::harness::process::Process;
+use crate::harness::tocsin::tocsin;
+
+fn run(server: &Server, words: &[&str]) -> Output {
+    tocsin()
+        .arg("amtool")
+        .arg(format!("--alertmanager.url=http://127.0.0.1:{}", server.port))
+        .arg("--no-version-check")
+        .args(words)
+        .current_dir(server.directory.path())
+        .env("HOME", server.directory.path().join("home"))
+        .output()
+        .expect("the binary runs")
+}
+
+#[track_caller]
+fn said(server: &Server, words: &[&str]) -> String {
+    let output = run(server, words);
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && error.is_empty(), "{words:?}: {error}");
+    String::from_utf8(output.stdout).expect("UTF-8")
+}
+
+#[test]
+fn dry_run_shows_what_would_be_silenced_and_adds_nothing() {
+    let server = Server::start(Kind::Ours);
+    said(&server, &["alert", "add", "Disk", "node=a"]);
+    said(&server, &["alert", "add", "Disk", "node=b"]);
+    said(&server, &["alert", "add", "Other", "node=a"]);
+    let shown = said(&server, &["silence", "add", "--dry-run", "-o", "extended", "Disk", "node=a"]);
+    assert_eq!(shown.lines().count(), 2, "{shown}");
+    assert!(shown.contains(r#"alertname="Disk" node="a""#), "{shown}");
+    assert_eq!(said(&server, &["silence", "query", "-q"]), "");
+}
+
+#[test]
+fn explanation_names_receiver_group_and_silence() {
+    let server = Server::start(Kind::Ours);
+    said(&server, &["alert", "add", "Disk", "severity=critical", "team=db"]);
+    let id =
+        said(&server, &["silence", "add", "Disk", "-a", "ann", "-c", "new disk comes", "-d", "1d"]);
+    let shown = said(&server, &["alert", "explain", "Disk"]);
+    let silenced = format!("silenced by {} of ann until ", id.trim());
+    for part in [
+        "suppressed since",
+        "goes to db-pager by route {}/{severity=\"critical\"}/{env!=\"dev\",team=~\"db|cache\"}",
+        "is one of 1 in group {alertname=\"Disk\"} of db-pager",
+        &silenced,
+        ": new disk comes",
+    ] {
+        assert!(shown.contains(part), "no {part:?} in:\n{shown}");
+    }
+    assert!(said(&server, &["alert", "explain", "Nosuch"]).contains("no such alert"));
+}
+
+#[test]
+fn watching_tells_each_change() {
+    let server = Server::start(Kind::Ours);
+    let mut watch = Process::start(
+        "amtool --watch",
+        tocsin()
+            .arg("amtool")
+            .arg(format!("--alertmanager.url=http://127.0.0.1:{}", server.port))
+            .args(["alert", "--watch", "--watch.interval=50ms"]),
+    );
+    watch.wait_line("shows the head", |line| line.starts_with("Alertname  ").then_some(()));
+    said(&server, &["alert", "add", "Late"]);
+    watch.wait_line("shows the new alert", |line| line.starts_with("Late ").then_some(()));
+    let shown = said(&server, &["alert", "add", "Later"]);
+    watch.wait_line("shows the next alert", |line| line.starts_with("Later ").then_some(()));
+    let heads = watch.output().iter().filter(|line| line.starts_with("Alertname")).count();
+    assert!(heads == 3 && shown.is_empty(), "what has not changed is not repeated: {heads}");
+}
+
+#[test]
+fn bad_file_is_told_with_place_line_and_hint() {
+    let server = Server::start(Kind::Ours);
+    for command in [&["check-config"][..], &["config", "check"]] {
+        let output = run(&server, &[command, &["unknown-key.yml"]].concat());
+        assert_eq!(output.status.code(), Some(1));
+        let text = String::from_utf8(output.stdout).expect("UTF-8");
+        for part in [
+            "Checking 'unknown-key.yml'  FAILED: ",
+            "unknown-key.yml:1:9: route.reciever: unknown key; did you mean \"receiver\"?",
+            "  1 | route: {reciever:",
+        ] {
+            assert!(text.contains(part), "no {part:?} in:\n{text}");
+        }
+    }
+}
+
+/// The words end with 1, nothing on standard output, and one line with `part` on standard error.
+#[track_caller]
+fn check_refused(server: &Server, words: &[&str], part: &str) {
+    let output = run(server, words);
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{words:?}: {error}");
+    assert!(output.stdout.is_empty(), "{words:?}");
+    assert!(error.starts_with("amtool: error: ") && error.contains(part), "{words:?}: {error}");
+    assert_eq!(error.lines().count(), 1, "{words:?}: {error}");
+}
+
+#[test]
+fn mistakes_are_one_clear_line() {
+    let server = Server::start(Kind::Ours);
+    check_refused(
+        &server,
+        &["alert", "query", "foo", "bar"],
+        "GET /api/v2/alerts: HTTP 400: bad matcher format: bar",
+    );
+    check_refused(&server, &["silence", "add", "a=b", "c=~[", "-c", "x"], "missing closing ]");
+    check_refused(&server, &["silence", "add", "a=b", "-d", "5 parsecs", "-c", "x"], "5 parsecs");
+    check_refused(&server, &["silence", "expire", "../alerts"], "not a silence ID");
+    check_refused(&server, &["check-config", "nosuch.yml"], "path 'nosuch.yml' does not exist");
+    check_refused(&server, &["check-config", "t"], "'t' is a directory");
+    check_refused(&server, &["--enable-feature=nosuch", "alert"], "unknown option 'nosuch'");
+    check_refused(
+        &server,
+        &["--enable-feature=utf8-strict-mode", "silence", "add", "a=b", "c=d e", "-c", "x"],
+        "expected a comma or close brace",
+    );
+    check_refused(
+        &server,
+        &["--http.config.file=bad-http.yml", "alert"],
+        "bad-http.yml:1:1: nosuch",
+    );
+}
+
+#[track_caller]
+fn check_unreachable(url: &str, part: &str) {
+    let output = tocsin()
+        .args(["amtool", "--alertmanager.url", url, "--timeout=2s", "alert"])
+        .output()
+        .expect("the binary runs");
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{url}: {error}");
+    assert!(error.contains(part) && error.lines().count() == 1, "{url}: {error}");
+    assert!(!error.contains("secret"), "{error}");
+}
+
+#[test]
+fn server_that_is_none_is_one_clear_line() {
+    let server = Server::start(Kind::Ours);
+    let port = server.port;
+    check_unreachable("http://me:secret@127.0.0.1:1", "connect: connection refused");
+    check_unreachable(&format!("https://127.0.0.1:{port}"), "the server does not speak TLS");
+    check_unreachable(&format!("http://127.0.0.1:{port}/elsewhere"), "HTTP 404");
+    check_unreachable("ftp://a", "not the address of a server");
+    let silent = TcpListener::bind("127.0.0.1:0").expect("loopback is there");
+    let address = silent.local_addr().expect("bound");
+    check_unreachable(&format!("http://{address}"), "context deadline exceeded");
+}
+
+#[test]
+fn credentials_of_a_file_or_an_address_are_sent() {
+    let server = Server::start(Kind::Ours);
+    let listener = TcpListener::bind("127.0.0.1:0").expect("loopback is there");
+    let port = listener.local_addr().expect("bound").port();
+    let heads = std::thread::spawn(move || {
+        let mut heads = Vec::new();
+        for stream in listener.incoming().flatten().take(2) {
+            heads.push(answer_empty(stream));
+        }
+        heads
+    });
+    let by_address = format!("--alertmanager.url=http://u:p@127.0.0.1:{port}");
+    let by_file = format!("--alertmanager.url=http://127.0.0.1:{port}");
+    for words in [&[by_address.as_str()][..], &[&by_file, "--http.config.file=http.yml"]] {
+        let output = tocsin()
+            .arg("amtool")
+            .args(words)
+            .args(["--no-version-check", "alert", "-o", "json"])
+            .current_dir(server.directory.path())
+            .output()
+            .expect("the binary runs");
+        assert_eq!(String::from_utf8_lossy(&output.stdout), "[]\n");
+    }
+    for head in heads.join().expect("two requests came") {
+        assert!(head.to_lowercase().contains("authorization: basic dtpw"), "{head}");
+    }
+}
+
+/// Reads a request and answers with an empty list.
+fn answer_empty(mut stream: std::net::TcpStream) -> String {
+    use std::io::{Read as _, Write as _};
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        let mut byte = [0];
+        stream.read_exact(&mut byte).expect("a whole request");
+        head.extend(byte);
+    }
+    stream
+        .write_all(b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\n[]")
+        .expect("the tool reads the answer");
+    String::from_utf8(head).expect("ASCII")
+}
