@@ -1,401 +1,770 @@
-//! Runs a parsed template over a value. Bounded in steps, depth and output; every failure says where.
+//! Runs a template.
+//!
+//! Follows Go's `text/template` evaluator, error texts and their places included. Templates that
+//! call each other, blocks and iterations are kept on lists, so that only parentheses use stack.
 
 use std::sync::Arc;
 
-use crate::Templates;
-use crate::call::{Function, Functions};
-use crate::method;
-use crate::node::{Branch, Call, Command, Expr, ExprKind, Node, Pipe, Place};
-use crate::value::{CallError, Kind, Value};
+use crate::TemplateError;
+use crate::builtin;
+use crate::call::{Functions, Signature, Type};
+use crate::method::{self, Method};
+use crate::print;
+use crate::time::Duration;
+use crate::tree::{Command, Node, NodeKind, Op, Pipe, Template};
+use crate::value::{CallError, Kind, List, Object, Value};
 
-/// Largest output of one rendering, in bytes.
-const OUTPUT_MAX_BYTES: usize = 16 << 20;
-/// Most steps of ranges in one rendering.
-const STEPS_MAX: u64 = 10_000_000;
-
-/// Why a rendering ended early.
-#[derive(Debug)]
-pub(crate) enum Stop {
-    Failed(String),
-    /// Deeper than the stack at hand allows.
-    Depth,
+/// What one rendering may use up; beyond it the rendering fails.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Bytes of output, and of any single string.
+    pub output_bytes: usize,
+    /// Bytes of all strings and lists that functions make.
+    pub made_bytes: usize,
+    /// Operations and calls.
+    pub steps: u64,
+    /// Rounds of `range` over numbers.
+    pub int_rounds: u64,
+    /// Templates that call each other.
+    pub depth: usize,
 }
 
-type Result<T> = std::result::Result<T, Stop>;
-
-/// A part of the output of which the HTML context decides how it is written.
-#[derive(Debug)]
-pub(crate) enum Piece {
-    Text(String),
-    Value(Value, Option<Arc<str>>),
-}
-
-/// Where output goes: one text, or pieces for the HTML escaper.
-#[derive(Debug)]
-pub(crate) enum Output {
-    Text(String),
-    Pieces(Vec<Piece>),
-}
-
-impl Output {
-    fn text(&mut self, text: &str) {
-        match self {
-            Self::Text(out) => out.push_str(text),
-            Self::Pieces(pieces) => match pieces.last_mut() {
-                Some(Piece::Text(last)) => last.push_str(text),
-                _ => pieces.push(Piece::Text(text.to_owned())),
-            },
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            output_bytes: 16 << 20,
+            made_bytes: 512 << 20,
+            steps: 50_000_000,
+            int_rounds: 10_000_000,
+            depth: 100_000,
         }
     }
 }
 
-/// One named template as the evaluator sees it.
-pub(crate) struct Running<'a> {
-    /// The name of the text that it was parsed from, for error texts.
-    pub(crate) source: &'a str,
-    pub(crate) name: &'a str,
-    pub(crate) nodes: &'a [Node],
+/// Finds templates by name.
+pub(crate) trait Lookup {
+    fn template(&self, name: &str) -> Option<&Template>;
 }
 
-/// How a body ended.
-#[derive(PartialEq, Eq)]
-enum Flow {
-    On,
-    Break,
-    Continue,
+/// Where the output goes.
+pub(crate) enum Sink<'t> {
+    Text(String),
+    /// For the HTML escaper: nothing is printed yet.
+    Parts(Vec<Part<'t>>, usize),
 }
 
-pub(crate) struct Evaluator<'a> {
-    templates: &'a Templates,
-    functions: &'a Functions,
-    running: &'a Running<'a>,
-    variables: Vec<(Arc<str>, Value)>,
-    output: &'a mut Output,
-    budget: &'a mut Budget,
-    depth: usize,
+/// A piece of output before HTML escaping.
+#[derive(Debug)]
+pub(crate) enum Part<'t> {
+    Text(&'t str),
+    Value(Value),
+    /// A value that the template itself passes to an escaper, `html` or `urlquery`.
+    Escaped(String, &'t str),
 }
 
-/// What is left for one rendering.
-pub(crate) struct Budget {
-    bytes: usize,
-    steps: u64,
-    depth_max: usize,
+/// Runs `template` with `data` as dot.
+pub(crate) fn run<'t>(
+    template: &'t Template,
+    data: &Value,
+    lookup: &'t dyn Lookup,
+    functions: &'t Functions,
+    limits: &Limits,
+    sink: Sink<'t>,
+) -> Result<Sink<'t>, TemplateError> {
+    let mut exec = Exec {
+        lookup,
+        functions,
+        limits: *limits,
+        sink,
+        frames: Vec::new(),
+        scopes: Vec::new(),
+        vars: Vec::new(),
+        at: At::Start,
+        rounds: 0,
+    };
+    exec.enter(template, data.clone());
+    exec.run()?;
+    Ok(exec.sink)
 }
 
-impl Budget {
-    pub(crate) fn new(depth_max: usize) -> Self {
-        Self { bytes: OUTPUT_MAX_BYTES, steps: STEPS_MAX, depth_max }
+struct Exec<'t> {
+    lookup: &'t dyn Lookup,
+    functions: &'t Functions,
+    /// What is left.
+    limits: Limits,
+    sink: Sink<'t>,
+    frames: Vec<Frame<'t>>,
+    scopes: Vec<Scope>,
+    vars: Vec<(&'t str, Value)>,
+    /// What error messages point to.
+    at: At<'t>,
+    rounds: u64,
+}
+
+/// A running template.
+struct Frame<'t> {
+    template: &'t Template,
+    next: usize,
+    dot: Value,
+    /// The variables below belong to its callers.
+    vars: usize,
+}
+
+/// An open block.
+struct Scope {
+    /// How many variables there were before.
+    vars: usize,
+    /// Dot outside of it.
+    dot: Value,
+    rounds: Option<Rounds>,
+}
+
+/// The rest of an iteration.
+struct Rounds {
+    of: Sequence,
+    next: usize,
+    /// How many variables there were before the body.
+    vars: usize,
+    /// How many variables the range sets, and whether these are older ones.
+    names: usize,
+    assign: bool,
+}
+
+enum Sequence {
+    List(Arc<List>),
+    Entries(Vec<(Value, Value)>),
+    Object(Arc<dyn Object>, usize),
+    Int(i64),
+}
+
+impl Sequence {
+    fn get(&self, index: usize) -> Option<(Value, Value)> {
+        match self {
+            Self::List(list) => Some((index.into(), list.items().get(index)?.clone())),
+            Self::Entries(entries) => entries.get(index).cloned(),
+            Self::Object(object, len) if index < *len => object.entry(index),
+            Self::Object(..) => None,
+            Self::Int(end) => {
+                let index = i64::try_from(index).ok()?;
+                (index < *end).then_some((Value::Int(index), Value::Int(index)))
+            }
+        }
     }
 }
 
-/// Runs `running` with `dot`.
-pub(crate) fn run<'a>(
-    templates: &'a Templates,
-    functions: &'a Functions,
-    running: &'a Running<'a>,
-    dot: &Value,
-    output: &'a mut Output,
-    budget: &'a mut Budget,
-) -> Result<()> {
-    let variables = vec![("$".into(), dot.clone())];
-    let mut evaluator =
-        Evaluator { templates, functions, running, variables, output, budget, depth: 0 };
-    evaluator.walk(dot, running.nodes).map(|_| ())
+/// A place in the source.
+#[derive(Clone, Copy)]
+enum At<'t> {
+    Start,
+    Node(&'t Node),
+    Pipe(&'t Pipe),
+    Command(&'t Command),
+    Action(&'t Pipe),
+    Call(&'t Op),
 }
 
-impl Evaluator<'_> {
-    fn fail<T>(&self, place: Place, node: &dyn std::fmt::Display, text: &str) -> Result<T> {
-        let source = node.to_string();
-        let short: String = source.chars().take(20).collect();
-        let dots = if source.len() > 20 { "..." } else { "" };
-        Err(Stop::Failed(format!(
-            "template: {}:{}:{}: executing {} at <{short}{dots}>: {text}",
-            self.running.source,
-            place.line,
-            place.column,
-            crate::printf::quoted(self.running.name),
+impl At<'_> {
+    fn pos(self) -> usize {
+        match self {
+            Self::Start => 0,
+            Self::Node(node) => node.pos,
+            Self::Pipe(pipe) | Self::Action(pipe) => pipe.pos,
+            Self::Command(command) => command.pos,
+            Self::Call(Op::Call { pos, .. }) => *pos,
+            Self::Call(_) => 0,
+        }
+    }
+
+    fn text(self) -> String {
+        match self {
+            Self::Start => String::new(),
+            Self::Node(node) => node.to_string(),
+            Self::Pipe(pipe) => pipe.to_string(),
+            Self::Command(command) => command.to_string(),
+            Self::Action(pipe) => format!("{{{{{pipe}}}}}"),
+            Self::Call(Op::Call { name, pipe, .. }) => match pipe {
+                Some(pipe) => format!("{{{{template {} {pipe}}}}}", crate::quote::go(name)),
+                None => format!("{{{{template {}}}}}", crate::quote::go(name)),
+            },
+            Self::Call(_) => String::new(),
+        }
+    }
+}
+
+type Eval<T> = Result<T, TemplateError>;
+
+impl<'t> Exec<'t> {
+    fn fail<T>(&self, message: &str) -> Eval<T> {
+        let Some(frame) = self.frames.last() else {
+            return Err(TemplateError(message.to_owned()));
+        };
+        Err(TemplateError(format!(
+            "template: {}: executing {} at <{}>: {message}",
+            self.place(),
+            crate::quote::go(&frame.template.name),
+            self.at.text(),
         )))
     }
 
-    fn walk(&mut self, dot: &Value, nodes: &[Node]) -> Result<Flow> {
-        if self.depth >= self.budget.depth_max {
-            return Err(Stop::Depth);
-        }
-        self.depth += 1;
-        let flow = self.walk_on(dot, nodes);
-        self.depth -= 1;
-        flow
+    /// Name, line and column of what is evaluated.
+    fn place(&self) -> String {
+        let Some(frame) = self.frames.last() else { return String::new() };
+        let source = &frame.template.source;
+        let before = source.text.get(..self.at.pos()).unwrap_or_default();
+        let line = 1 + before.matches('\n').count();
+        let column = before.len() - before.rfind('\n').map_or(0, |at| at + 1);
+        format!("{}:{line}:{column}", source.name)
     }
 
-    fn walk_on(&mut self, dot: &Value, nodes: &[Node]) -> Result<Flow> {
-        for node in nodes {
-            match node {
-                Node::Text(text) => self.write(Place::default(), &"", text)?,
-                Node::Action(place, pipe) => self.action(dot, *place, pipe)?,
-                Node::If(branch) => match self.choose(dot, branch, false)? {
-                    Flow::On => {}
-                    flow => return Ok(flow),
-                },
-                Node::With(branch) => match self.choose(dot, branch, true)? {
-                    Flow::On => {}
-                    flow => return Ok(flow),
-                },
-                Node::Range(branch) => match self.range(dot, branch)? {
-                    Flow::On => {}
-                    flow => return Ok(flow),
-                },
-                Node::Call(call) => self.call_template(dot, call)?,
-                Node::Break => return Ok(Flow::Break),
-                Node::Continue => return Ok(Flow::Continue),
+    fn spend_step(&mut self) -> Eval<()> {
+        match self.limits.steps.checked_sub(1) {
+            Some(rest) => {
+                self.limits.steps = rest;
+                Ok(())
             }
+            None => self.fail("template takes too many steps"),
         }
-        Ok(Flow::On)
     }
 
-    fn write(&mut self, place: Place, node: &dyn std::fmt::Display, text: &str) -> Result<()> {
-        let Some(left) = self.budget.bytes.checked_sub(text.len()) else {
-            return self.fail(place, node, "output is larger than 16 MiB");
+    /// Counts what a function made.
+    fn spend_made(&mut self, value: &Value) -> Eval<()> {
+        let bytes = match value {
+            Value::Text(text) | Value::Safe(_, text) => text.len(),
+            Value::List(list) => size_of_val(list.items()),
+            Value::Texts(texts) => texts.len() * size_of::<Arc<str>>(),
+            _ => return Ok(()),
         };
-        self.budget.bytes = left;
-        self.output.text(text);
+        if bytes > self.limits.output_bytes {
+            return self.fail("value is too large");
+        }
+        match self.limits.made_bytes.checked_sub(bytes) {
+            Some(rest) => {
+                self.limits.made_bytes = rest;
+                Ok(())
+            }
+            None => self.fail("template makes too much data"),
+        }
+    }
+
+    fn enter(&mut self, template: &'t Template, dot: Value) {
+        let vars = self.vars.len();
+        self.vars.push(("$", dot.clone()));
+        self.frames.push(Frame { template, next: 0, dot, vars });
+    }
+
+    fn run(&mut self) -> Eval<()> {
+        while let Some(frame) = self.frames.last_mut() {
+            let template = frame.template;
+            let Some(op) = template.ops.get(frame.next) else {
+                let vars = frame.vars;
+                self.vars.truncate(vars);
+                self.frames.pop();
+                continue;
+            };
+            frame.next += 1;
+            self.spend_step()?;
+            self.step(template, op)?;
+        }
         Ok(())
     }
 
-    /// Prints a value, unless variables took it.
-    fn action(&mut self, dot: &Value, place: Place, pipe: &Pipe) -> Result<()> {
-        let escaper = if matches!(self.output, Output::Pieces(_)) {
-            self.escaper(place, pipe)?
-        } else {
-            None
+    fn step(&mut self, template: &'t Template, op: &'t Op) -> Eval<()> {
+        match op {
+            Op::Text(range) => self.write_text(&template.source.text[range.clone()]),
+            Op::Action(pipe) => self.action(pipe),
+            Op::If { pipe, otherwise } => self.test(pipe, *otherwise, false),
+            Op::With { pipe, otherwise } => self.test(pipe, *otherwise, true),
+            Op::Range { pipe, otherwise } => self.range(pipe, *otherwise),
+            Op::Next { body, end } => self.next_round(*body, *end),
+            Op::Leave { scopes, to } => {
+                self.leave(*scopes);
+                self.jump(*to);
+                Ok(())
+            }
+            Op::Call { name, pipe, .. } => self.call_template(op, name, pipe.as_ref()),
+        }
+    }
+
+    fn jump(&mut self, to: usize) {
+        if let Some(frame) = self.frames.last_mut() {
+            frame.next = to;
+        }
+    }
+
+    fn dot(&self) -> Value {
+        self.frames.last().map(|frame| frame.dot.clone()).unwrap_or(Value::Nil)
+    }
+
+    fn set_dot(&mut self, dot: Value) {
+        if let Some(frame) = self.frames.last_mut() {
+            frame.dot = dot;
+        }
+    }
+
+    fn leave(&mut self, scopes: usize) {
+        for _ in 0..scopes {
+            if let Some(scope) = self.scopes.pop() {
+                self.vars.truncate(scope.vars);
+                self.set_dot(scope.dot);
+            }
+        }
+    }
+
+    fn write_text(&mut self, text: &'t str) -> Eval<()> {
+        let fits = match &mut self.sink {
+            Sink::Text(out) => {
+                let fits = out.len() + text.len() <= self.limits.output_bytes;
+                if fits {
+                    out.push_str(text);
+                }
+                fits
+            }
+            Sink::Parts(parts, bytes) => {
+                *bytes += text.len();
+                parts.push(Part::Text(text));
+                *bytes <= self.limits.output_bytes
+            }
         };
-        let commands = if escaper.is_some() {
-            &pipe.commands[..pipe.commands.len() - 1]
+        if fits { Ok(()) } else { self.fail("output is too large") }
+    }
+
+    fn action(&mut self, pipe: &'t Pipe) -> Eval<()> {
+        self.at = At::Action(pipe);
+        let dot = self.dot();
+        if !pipe.decl.is_empty() {
+            return self.pipeline(&dot, pipe).map(drop);
+        }
+        if matches!(self.sink, Sink::Parts(..)) {
+            return self.html_action(&dot, pipe);
+        }
+        let value = self.pipeline(&dot, pipe)?;
+        self.at = At::Action(pipe);
+        let Sink::Text(out) = &mut self.sink else { return Ok(()) };
+        let room = self.limits.output_bytes.saturating_sub(out.len());
+        if print::write_value(out, &value, room) {
+            Ok(())
         } else {
-            &pipe.commands
+            self.fail("output is too large")
+        }
+    }
+
+    /// Passes a value on to the HTML escaper, with the escaper that the template asks for itself.
+    fn html_action(&mut self, dot: &Value, pipe: &'t Pipe) -> Eval<()> {
+        let last = pipe.cmds.len() - 1;
+        let mut escaper = None;
+        for (index, command) in pipe.cmds.iter().enumerate() {
+            let NodeKind::Function(name) = &command.args[0].kind else { continue };
+            if !matches!(&**name, "html" | "urlquery") || self.functions.contains_key(&**name) {
+                continue;
+            }
+            if index < last {
+                let (place, name) = (self.place(), crate::quote::go(name));
+                return Err(TemplateError(format!(
+                    "html/template:{place}: predefined escaper {name} disallowed in template"
+                )));
+            }
+            escaper = Some(&**name);
+        }
+        let part = match escaper {
+            None => Part::Value(self.pipeline(dot, pipe)?),
+            Some(name) => {
+                let value = self.commands(dot, pipe, last)?;
+                let mut args = Vec::new();
+                for node in &pipe.cmds[last].args[1..] {
+                    args.push(self.argument(dot, Type::Any, node)?);
+                }
+                args.extend(value);
+                let text = builtin::joined(&args, self.limits.output_bytes)
+                    .or_else(|message| self.fail(&message))?;
+                Part::Escaped(text, name)
+            }
         };
-        let value = self.commands(dot, commands)?;
-        if !pipe.variables.is_empty() {
-            self.bind(pipe, &value);
+        let size = match &part {
+            Part::Value(value) => value.as_text().map_or(16, str::len),
+            Part::Escaped(text, _) => text.len(),
+            Part::Text(text) => text.len(),
+        };
+        let Sink::Parts(parts, bytes) = &mut self.sink else { return Ok(()) };
+        parts.push(part);
+        *bytes += size;
+        if *bytes <= self.limits.output_bytes { Ok(()) } else { self.fail("output is too large") }
+    }
+
+    fn test(&mut self, pipe: &'t Pipe, otherwise: usize, with: bool) -> Eval<()> {
+        let dot = self.dot();
+        let vars = self.vars.len();
+        let value = self.pipeline(&dot, pipe)?;
+        let truth = value.is_true();
+        if truth && with {
+            self.set_dot(value);
+        }
+        self.scopes.push(Scope { vars, dot, rounds: None });
+        if !truth {
+            self.jump(otherwise);
+        }
+        Ok(())
+    }
+
+    fn range(&mut self, pipe: &'t Pipe, otherwise: usize) -> Eval<()> {
+        let dot = self.dot();
+        let vars = self.vars.len();
+        let value = self.pipeline(&dot, pipe)?;
+        let of = self.sequence(value, pipe.decl.len())?;
+        let rounds = Rounds {
+            of,
+            next: 0,
+            vars: self.vars.len(),
+            names: pipe.decl.len(),
+            assign: pipe.assign,
+        };
+        if rounds.of.get(0).is_none() {
+            self.scopes.push(Scope { vars, dot, rounds: None });
+            self.jump(otherwise);
             return Ok(());
         }
-        if matches!(self.output, Output::Text(_)) {
-            let text = crate::printf::display(&value);
-            return self.write(place, pipe, &text);
-        }
-        let size = value.as_text().map_or_else(|| crate::printf::plain(&value).len(), str::len);
-        let Some(left) = self.budget.bytes.checked_sub(size) else {
-            return self.fail(place, pipe, "output is larger than 16 MiB");
+        self.scopes.push(Scope { vars, dot, rounds: Some(rounds) });
+        self.begin_round(pipe).map(drop)
+    }
+
+    fn sequence(&mut self, value: Value, names: usize) -> Eval<Sequence> {
+        Ok(match &value {
+            Value::Nil => Sequence::Entries(Vec::new()),
+            Value::List(list) => Sequence::List(list.clone()),
+            Value::Object(object) if object.kind() == Kind::Slice => {
+                Sequence::Object(object.clone(), object.len())
+            }
+            _ => match (value.entries(), value.as_int()) {
+                (Some(entries), _) => Sequence::Entries(entries),
+                (None, Some(_)) if names > 1 => {
+                    let text = print::text(&value);
+                    let message =
+                        format!("can't use {text} to iterate over more than one variable");
+                    return self.fail(&message);
+                }
+                (None, Some(end)) => Sequence::Int(end),
+                (None, None) => {
+                    let text = print::text(&value);
+                    return self.fail(&format!("range can't iterate over {text}"));
+                }
+            },
+        })
+    }
+
+    /// Sets dot and the variables of the next round; false when there is none.
+    fn begin_round(&mut self, pipe: &'t Pipe) -> Eval<bool> {
+        let Some(rounds) = self.scopes.last_mut().and_then(|scope| scope.rounds.as_mut()) else {
+            return Ok(false);
         };
-        self.budget.bytes = left;
-        if let Output::Pieces(pieces) = self.output {
-            pieces.push(Piece::Value(value, escaper));
+        let Some((key, value)) = rounds.of.get(rounds.next) else { return Ok(false) };
+        rounds.next += 1;
+        let (vars, names, assign) = (rounds.vars, rounds.names, rounds.assign);
+        if matches!(rounds.of, Sequence::Int(_)) {
+            self.rounds += 1;
+            if self.rounds > self.limits.int_rounds {
+                return self.fail("range over numbers takes too many rounds");
+            }
+        }
+        self.vars.truncate(vars);
+        let settings: [Option<Value>; 2] = match names {
+            0 => [None, None],
+            1 => [Some(value.clone()), None],
+            _ => [Some(key), Some(value.clone())],
+        };
+        for (index, setting) in settings.into_iter().enumerate() {
+            let Some(setting) = setting else { continue };
+            if assign {
+                self.assign(&pipe.decl[index], setting)?;
+            } else if let Some(var) = (vars + index).checked_sub(names) {
+                self.vars[var].1 = setting;
+            }
+        }
+        self.set_dot(value);
+        Ok(true)
+    }
+
+    fn next_round(&mut self, body: usize, end: usize) -> Eval<()> {
+        let frame = self.frames.last();
+        let op = frame.and_then(|frame| frame.template.ops.get(body - 1));
+        let Some(Op::Range { pipe, .. }) = op else { return Ok(()) };
+        if self.begin_round(pipe)? {
+            self.jump(body);
+        } else {
+            self.leave(1);
+            self.jump(end);
         }
         Ok(())
     }
 
-    /// In HTML `html` and `urlquery` may only end a pipeline, and then stand in for the escaper.
-    fn escaper(&self, place: Place, pipe: &Pipe) -> Result<Option<Arc<str>>> {
-        let predefined = |command: &Command| match &command.words[0].kind {
-            ExprKind::Function(name) if matches!(&**name, "html" | "urlquery") => {
-                Some(Arc::clone(name))
-            }
-            _ => None,
+    fn call_template(&mut self, op: &'t Op, name: &str, pipe: Option<&'t Pipe>) -> Eval<()> {
+        self.at = At::Call(op);
+        let Some(template) = self.lookup.template(name) else {
+            return self.fail(&format!("template {} not defined", crate::quote::go(name)));
         };
-        let last = pipe.commands.len() - 1;
-        for command in &pipe.commands[..last] {
-            if let Some(name) = predefined(command) {
-                let text = format!("predefined escaper {name:?} disallowed in template");
-                return self.fail(place, pipe, &text);
-            }
+        if self.frames.len() > self.limits.depth {
+            let depth = self.limits.depth;
+            return self.fail(&format!("exceeded maximum template depth ({depth})"));
         }
-        Ok(predefined(&pipe.commands[last])
-            .filter(|_| last > 0 && pipe.commands[last].words.len() == 1))
-    }
-
-    fn choose(&mut self, dot: &Value, branch: &Branch, rebinds: bool) -> Result<Flow> {
-        let outer = self.variables.len();
-        let value = self.pipe(dot, &branch.pipe)?;
-        let flow = if value.is_true() {
-            self.walk(if rebinds { &value } else { dot }, &branch.body)
-        } else {
-            self.walk(dot, &branch.otherwise)
-        };
-        self.variables.truncate(outer);
-        flow
-    }
-
-    fn range(&mut self, dot: &Value, branch: &Branch) -> Result<Flow> {
-        let outer = self.variables.len();
-        let value = self.commands(dot, &branch.pipe.commands)?;
-        let flow = self.range_over(dot, branch, &value);
-        self.variables.truncate(outer);
-        flow
-    }
-
-    fn range_over(&mut self, dot: &Value, branch: &Branch, value: &Value) -> Result<Flow> {
-        let mut any = false;
-        if let Value::Int(n) = value {
-            if branch.pipe.variables.len() > 1 {
-                let text = format!("can't use {n} to iterate over more than one variable");
-                return self.fail(branch.place, &branch.pipe, &text);
+        let dot = match pipe {
+            Some(pipe) => {
+                let dot = self.dot();
+                self.pipeline(&dot, pipe)?
             }
-            let mut i = 0;
-            while i < *n {
-                any = true;
-                if self.turn(branch, &Value::Int(i), &Value::Int(i))? == Flow::Break {
-                    break;
-                }
-                i += 1;
-            }
-        } else if matches!(value, Value::Nil) {
-            // A nil map or slice is an empty one.
-        } else if let Some(entries) = value.entries() {
-            for (key, element) in &entries {
-                any = true;
-                if self.turn(branch, key, element)? == Flow::Break {
-                    break;
-                }
-            }
-        } else {
-            let text = format!("range can't iterate over {}", crate::printf::plain(value));
-            let word = &branch.pipe.commands[0].words[0];
-            return self.fail(word.place, word, &text);
-        }
-        if any {
-            return Ok(Flow::On);
-        }
-        self.walk(dot, &branch.otherwise)
-    }
-
-    /// One round of a range.
-    fn turn(&mut self, branch: &Branch, key: &Value, element: &Value) -> Result<Flow> {
-        let Some(left) = self.budget.steps.checked_sub(1) else {
-            return self.fail(branch.place, &branch.pipe, "range takes more than 10000000 steps");
-        };
-        self.budget.steps = left;
-        let outer = self.variables.len();
-        let values = match branch.pipe.variables.len() {
-            0 => Vec::new(),
-            1 => vec![element],
-            _ => vec![key, element],
-        };
-        for (name, value) in branch.pipe.variables.iter().zip(values) {
-            if branch.pipe.assigns {
-                self.assign(name, value.clone());
-            } else {
-                self.variables.push((Arc::clone(name), value.clone()));
-            }
-        }
-        let flow = self.walk(element, &branch.body);
-        self.variables.truncate(outer);
-        flow
-    }
-
-    fn call_template(&mut self, dot: &Value, call: &Call) -> Result<()> {
-        let Some(template) = self.templates.find(&call.name) else {
-            let text = format!("template {} not defined", crate::printf::quoted(&call.name));
-            return self.fail(call.place, call, &text);
-        };
-        if self.depth >= self.budget.depth_max {
-            return Err(Stop::Depth);
-        }
-        let dot = match &call.pipe {
-            Some(pipe) => self.pipe(dot, pipe)?,
             None => Value::Nil,
         };
-        let running =
-            Running { source: &template.source, name: &call.name, nodes: &template.nodes };
-        let variables = vec![("$".into(), dot.clone())];
-        let mut inner = Evaluator {
-            templates: self.templates,
-            functions: self.functions,
-            running: &running,
-            variables,
-            output: self.output,
-            budget: self.budget,
-            depth: self.depth,
-        };
-        inner.walk(&dot, &template.nodes).map(|_| ())
+        self.enter(template, dot);
+        Ok(())
     }
 
-    fn assign(&mut self, name: &str, value: Value) {
-        if let Some((_, slot)) = self.variables.iter_mut().rev().find(|(known, _)| &**known == name)
-        {
-            *slot = value;
-        }
-    }
-
-    fn bind(&mut self, pipe: &Pipe, value: &Value) {
-        for name in &pipe.variables {
-            if pipe.assigns {
-                self.assign(name, value.clone());
+    /// Evaluates a pipeline and sets the variables it declares.
+    fn pipeline(&mut self, dot: &Value, pipe: &'t Pipe) -> Eval<Value> {
+        let value = self.commands(dot, pipe, pipe.cmds.len())?.unwrap_or(Value::Nil);
+        for name in &pipe.decl {
+            if pipe.assign {
+                self.assign(name, value.clone())?;
             } else {
-                self.variables.push((Arc::clone(name), value.clone()));
+                self.vars.push((name, value.clone()));
             }
         }
-    }
-
-    fn pipe(&mut self, dot: &Value, pipe: &Pipe) -> Result<Value> {
-        if self.depth >= self.budget.depth_max {
-            return Err(Stop::Depth);
-        }
-        self.depth += 1;
-        let value = self.commands(dot, &pipe.commands);
-        self.depth -= 1;
-        let value = value?;
-        self.bind(pipe, &value);
         Ok(value)
     }
 
-    fn commands(&mut self, dot: &Value, commands: &[Command]) -> Result<Value> {
+    /// Evaluates the first commands of a pipeline; `None` when there are none.
+    fn commands(&mut self, dot: &Value, pipe: &'t Pipe, count: usize) -> Eval<Option<Value>> {
+        self.at = At::Pipe(pipe);
         let mut last = None;
-        for command in commands {
+        for command in &pipe.cmds[..count] {
             last = Some(self.command(dot, command, last)?);
         }
-        Ok(last.unwrap_or(Value::Nil))
+        Ok(last)
     }
 
-    fn command(&mut self, dot: &Value, command: &Command, last: Option<Value>) -> Result<Value> {
-        let first = &command.words[0];
-        let has_arguments = command.words.len() > 1 || last.is_some();
-        match &first.kind {
-            ExprKind::Function(name) => self.function(dot, command, name, last),
-            ExprKind::Field(names) => self.chain(dot, first, dot.clone(), names, command, last),
-            ExprKind::Variable(name, names) if !names.is_empty() => {
-                let value = self.variable(name);
-                self.chain(dot, first, value, names, command, last)
+    fn assign(&mut self, name: &str, value: Value) -> Eval<()> {
+        match self.find_var(name) {
+            Some(index) => {
+                self.vars[index].1 = value;
+                Ok(())
             }
-            ExprKind::Chain(inner, names) => {
-                let value = self.operand(dot, inner)?;
-                self.chain(dot, first, value, names, command, last)
-            }
-            ExprKind::Nil if !has_arguments => {
-                self.fail(first.place, first, "nil is not a command")
-            }
-            _ if has_arguments => {
-                let text = format!("can't give argument to non-function {first}");
-                self.fail(first.place, first, &text)
-            }
-            _ => self.operand(dot, first),
+            None => self.fail(&format!("undefined variable: {name}")),
         }
     }
 
-    fn variable(&self, name: &str) -> Value {
-        let found = self.variables.iter().rev().find(|(known, _)| &**known == name);
-        found.map_or(Value::Nil, |(_, value)| value.clone())
+    fn find_var(&self, name: &str) -> Option<usize> {
+        let base = self.frames.last().map_or(0, |frame| frame.vars);
+        let found = self.vars[base..].iter().rposition(|(var, _)| *var == name)?;
+        Some(base + found)
     }
 
-    /// An operand as an argument or a value of its own.
-    fn operand(&mut self, dot: &Value, expr: &Expr) -> Result<Value> {
-        match &expr.kind {
-            ExprKind::Dot => Ok(dot.clone()),
-            ExprKind::Nil => Ok(Value::Nil),
-            ExprKind::Constant(value, _) => Ok(value.clone()),
-            ExprKind::Variable(name, names) if names.is_empty() => Ok(self.variable(name)),
-            ExprKind::Pipe(pipe) => self.pipe(dot, pipe),
-            _ => {
-                let command = Command { place: expr.place, words: vec![expr.clone()] };
-                self.command(dot, &command, None)
+    fn command(&mut self, dot: &Value, command: &'t Command, last: Option<Value>) -> Eval<Value> {
+        let first = &command.args[0];
+        let args = &command.args[1..];
+        match &first.kind {
+            NodeKind::Field(_) | NodeKind::Chain(..) | NodeKind::Variable(_) => {
+                return self.chain(dot, first, args, last);
+            }
+            NodeKind::Function(name) => {
+                return self.function(dot, first, At::Command(command), name, args, last);
+            }
+            NodeKind::Pipe(pipe) => {
+                self.no_arguments(first, args, last.as_ref())?;
+                return self.pipeline(dot, pipe);
+            }
+            _ => {}
+        }
+        self.at = At::Node(first);
+        self.no_arguments(first, args, last.as_ref())?;
+        match &first.kind {
+            NodeKind::Dot => Ok(dot.clone()),
+            NodeKind::Bool(value) => Ok(Value::Bool(*value)),
+            NodeKind::Number(_) => self.constant(first),
+            NodeKind::Str { value, .. } => Ok(value.clone()),
+            _ => self.fail("nil is not a command"),
+        }
+    }
+
+    fn no_arguments(&self, first: &Node, args: &[Node], last: Option<&Value>) -> Eval<()> {
+        if args.is_empty() && last.is_none() {
+            return Ok(());
+        }
+        self.fail(&format!("can't give argument to non-function {first}"))
+    }
+
+    /// The value of a number where no type is asked for.
+    fn constant(&mut self, node: &'t Node) -> Eval<Value> {
+        self.at = At::Node(node);
+        let NodeKind::Number(number) = &node.kind else { return Ok(Value::Nil) };
+        match (number.floating, number.int, number.float) {
+            (true, _, Some(float)) => Ok(Value::Float(float)),
+            (_, Some(int), _) => Ok(Value::Int(int)),
+            _ => self.fail(&format!("{} overflows int", number.text)),
+        }
+    }
+
+    /// `.A.B`, `$x.A.B` or `(pipe).A.B`, of which the last may take arguments.
+    fn chain(
+        &mut self,
+        dot: &Value,
+        node: &'t Node,
+        args: &'t [Node],
+        last: Option<Value>,
+    ) -> Eval<Value> {
+        self.at = At::Node(node);
+        let (mut value, names) = match &node.kind {
+            NodeKind::Field(names) => (dot.clone(), &names[..]),
+            NodeKind::Variable(names) => {
+                let Some(index) = self.find_var(&names[0]) else {
+                    return self.fail(&format!("undefined variable: {}", names[0]));
+                };
+                (self.vars[index].1.clone(), &names[1..])
+            }
+            NodeKind::Chain(inner, _) if matches!(inner.kind, NodeKind::Nil) => {
+                return self.fail(&format!("indirection through explicit nil in {node}"));
+            }
+            NodeKind::Chain(inner, names) => (self.argument(dot, Type::Any, inner)?, &names[..]),
+            _ => (Value::Nil, &[][..]),
+        };
+        let Some((final_name, path)) = names.split_last() else {
+            self.no_arguments(node, args, last.as_ref())?;
+            return Ok(value);
+        };
+        let mut from_any = false;
+        for name in path {
+            let is_any = matches!(value, Value::Map(_));
+            value = self.field(dot, node, name, &[], None, value, from_any)?;
+            from_any = is_any;
+        }
+        self.field(dot, node, final_name, args, last, value, from_any)
+    }
+
+    /// One step of a chain: a method, a field or a key. `from_any` says that the step before gave
+    /// `receiver` out of a map of anything, where nil is an error.
+    #[expect(clippy::too_many_arguments, reason = "a step needs the whole of its surroundings")]
+    fn field(
+        &mut self,
+        dot: &Value,
+        node: &'t Node,
+        name: &str,
+        args: &'t [Node],
+        last: Option<Value>,
+        receiver: Value,
+        from_any: bool,
+    ) -> Eval<Value> {
+        if matches!(receiver, Value::Nil) {
+            if from_any {
+                return self.fail(&format!("nil pointer evaluating interface {{}}.{name}"));
+            }
+            return Ok(Value::Nil);
+        }
+        if let Some(method) = method::find(&receiver, name) {
+            let signature = match method {
+                Method::Known(signature) => signature,
+                Method::Unchecked => Signature::variadic(&[], Type::Any),
+                Method::Refused(message) => {
+                    let given = args.len() + usize::from(last.is_some());
+                    return match given {
+                        0 => self.fail(message),
+                        _ => self
+                            .fail(&format!("wrong number of args for {name}: want 0 got {given}")),
+                    };
+                }
+            };
+            let args = self.arguments(dot, name, signature, args, last)?;
+            self.spend_step()?;
+            let result = method::call(&receiver, name, &args);
+            return self.answer(At::Node(node), name, result);
+        }
+        let has_args = !args.is_empty() || last.is_some();
+        match &receiver {
+            Value::Map(map) => {
+                self.refuse_arguments(has_args, name, "is not a method but has arguments")?;
+                return Ok(map.entries().get(name).cloned().unwrap_or(Value::Nil));
+            }
+            Value::Object(object) if object.kind() == Kind::Map => {
+                self.refuse_arguments(has_args, name, "is not a method but has arguments")?;
+                return Ok(object.field(name).unwrap_or(Value::Nil));
+            }
+            Value::Object(object) => {
+                if let Some(value) = object.field(name) {
+                    if name.starts_with(char::is_lowercase) {
+                        return self.fail(&format!(
+                            "{name} is an unexported field of struct type {}",
+                            object.type_name()
+                        ));
+                    }
+                    let message = "has arguments but cannot be invoked as function";
+                    self.refuse_arguments(has_args, name, message)?;
+                    return Ok(value);
+                }
+            }
+            _ => {}
+        }
+        let type_name = if from_any { "interface {}".to_owned() } else { receiver.type_name() };
+        self.fail(&format!("can't evaluate field {name} in type {type_name}"))
+    }
+
+    fn refuse_arguments(&self, has_args: bool, name: &str, message: &str) -> Eval<()> {
+        if has_args { self.fail(&format!("{name} {message}")) } else { Ok(()) }
+    }
+
+    fn function(
+        &mut self,
+        dot: &Value,
+        node: &'t Node,
+        whole: At<'t>,
+        name: &'t str,
+        args: &'t [Node],
+        last: Option<Value>,
+    ) -> Eval<Value> {
+        self.at = At::Node(node);
+        self.spend_step()?;
+        if let Some(function) = self.functions.get(name) {
+            let args = self.arguments(dot, name, function.signature(), args, last)?;
+            return self.answer(whole, name, function.call(&args));
+        }
+        let Some(function) = builtin::find(name) else {
+            return self.fail(&format!("{} is not a defined function", crate::quote::go(name)));
+        };
+        if matches!(name, "and" | "or") {
+            return self.short_circuit(dot, name, args, last);
+        }
+        let values = self.arguments(dot, name, function.signature, args, last)?;
+        let result = match name {
+            "call" => Err(builtin::not_callable(args.first(), &values)),
+            _ => (function.body)(&values, self.limits.output_bytes),
+        };
+        self.answer(whole, name, result.map_err(CallError::Failed))
+    }
+
+    fn short_circuit(
+        &mut self,
+        dot: &Value,
+        name: &str,
+        args: &'t [Node],
+        last: Option<Value>,
+    ) -> Eval<Value> {
+        let signature = Signature::variadic(&[Type::Any], Type::Any);
+        signature
+            .check_count(name, args.len(), last.is_some())
+            .or_else(|message| self.fail(&message))?;
+        let mut value = Value::Nil;
+        for arg in args {
+            value = self.argument(dot, Type::Any, arg)?;
+            if value.is_true() == (name == "or") {
+                return Ok(value);
+            }
+        }
+        Ok(last.unwrap_or(value))
+    }
+
+    fn answer(&mut self, at: At<'t>, name: &str, result: Result<Value, CallError>) -> Eval<Value> {
+        match result {
+            Ok(value) => {
+                self.spend_made(&value)?;
+                Ok(value)
+            }
+            Err(CallError::Arguments(message)) => self.fail(&message),
+            Err(CallError::Failed(message)) => {
+                self.at = at;
+                self.fail(&format!("error calling {name}: {message}"))
             }
         }
     }
@@ -403,186 +772,71 @@ impl Evaluator<'_> {
     fn arguments(
         &mut self,
         dot: &Value,
-        command: &Command,
+        name: &str,
+        signature: Signature,
+        args: &'t [Node],
         last: Option<Value>,
-    ) -> Result<Vec<Value>> {
-        let mut values = Vec::with_capacity(command.words.len());
-        for word in &command.words[1..] {
-            values.push(self.operand(dot, word)?);
+    ) -> Eval<Vec<Value>> {
+        signature
+            .check_count(name, args.len(), last.is_some())
+            .or_else(|message| self.fail(&message))?;
+        let mut values = Vec::with_capacity(args.len() + 1);
+        for (index, arg) in args.iter().enumerate() {
+            values.push(self.argument(dot, signature.parameter(index), arg)?);
         }
-        values.extend(last);
+        if let Some(last) = last {
+            let param = signature.parameter(args.len());
+            values.push(param.fit(last).or_else(|message| self.fail(&message))?);
+        }
         Ok(values)
     }
 
-    fn function(
-        &mut self,
-        dot: &Value,
-        command: &Command,
-        name: &str,
-        last: Option<Value>,
-    ) -> Result<Value> {
-        let first = &command.words[0];
-        if matches!(name, "and" | "or") {
-            return self.short_circuit(dot, command, name == "or", last);
-        }
-        let Some(function) = self.functions.get(name).or_else(|| self.templates.builtin(name))
-        else {
-            return self.fail(first.place, first, &format!("{name:?} is not a defined function"));
+    fn argument(&mut self, dot: &Value, param: Type, node: &'t Node) -> Eval<Value> {
+        self.at = At::Node(node);
+        let value = match &node.kind {
+            NodeKind::Dot => dot.clone(),
+            NodeKind::Nil => {
+                let message = || format!("cannot assign nil to {}", param.type_name());
+                return param.of_nil().map_or_else(|| self.fail(&message()), Ok);
+            }
+            NodeKind::Field(_) | NodeKind::Variable(_) | NodeKind::Chain(..) => {
+                self.chain(dot, node, &[], None)?
+            }
+            NodeKind::Pipe(pipe) => self.pipeline(dot, pipe)?,
+            NodeKind::Function(name) => {
+                self.function(dot, node, At::Node(node), name, &[], None)?
+            }
+            NodeKind::Bool(_) | NodeKind::Number(_) | NodeKind::Str { .. } => {
+                return self.literal(param, node);
+            }
         };
-        let count = command.words.len() - 1 + usize::from(last.is_some());
-        if let Err(CallError::Arguments(text) | CallError::Failed(text)) =
-            function.check_count(name, count)
-        {
-            return self.fail(first.place, first, &text);
-        }
-        let function = function.clone();
-        let mut values = Vec::with_capacity(count);
-        for (i, word) in command.words[1..].iter().enumerate() {
-            let value = self.operand(dot, word)?;
-            self.check_argument(&function, i, &value, word, true)?;
-            values.push(value);
-        }
-        if let Some(value) = last {
-            self.check_argument(&function, values.len(), &value, first, false)?;
-            values.push(value);
-        }
-        match function.call(&values) {
-            Ok(value) => Ok(value),
-            Err(CallError::Failed(text) | CallError::Arguments(text)) => {
-                self.fail(command.place, command, &format!("error calling {name}: {text}"))
-            }
-        }
+        param.fit(value).or_else(|message| self.fail(&message))
     }
 
-    fn check_argument(
-        &self,
-        function: &Function,
-        i: usize,
-        value: &Value,
-        word: &Expr,
-        written: bool,
-    ) -> Result<()> {
-        let Some(parameter) = function.parameter(i) else { return Ok(()) };
-        let literal = match &word.kind {
-            ExprKind::Constant(_, source) if written => Some(&**source),
-            _ => None,
+    /// A literal where a type is asked for.
+    fn literal(&mut self, param: Type, node: &'t Node) -> Eval<Value> {
+        let expected = match (param, &node.kind) {
+            (Type::Any, NodeKind::Number(_)) => return self.constant(node),
+            (Type::Any | Type::Bool, NodeKind::Bool(value)) => return Ok(Value::Bool(*value)),
+            (Type::Any | Type::Text, NodeKind::Str { value, .. }) => return Ok(value.clone()),
+            (Type::Int, NodeKind::Number(number)) if number.int.is_some() => {
+                return Ok(Value::Int(number.int.unwrap_or_default()));
+            }
+            (Type::Duration, NodeKind::Number(number)) if number.int.is_some() => {
+                return Ok(Value::Duration(Duration(number.int.unwrap_or_default())));
+            }
+            (Type::Float, NodeKind::Number(number)) if number.float.is_some() => {
+                return Ok(Value::Float(number.float.unwrap_or_default()));
+            }
+            (Type::Bool, _) => "bool",
+            (Type::Text, _) => "string",
+            (Type::Int | Type::Duration, _) => "integer",
+            (Type::Float, _) => "float",
+            _ => {
+                let type_name = param.type_name();
+                return self.fail(&format!("can't handle {node} for arg of type {type_name}"));
+            }
         };
-        match Function::check_type(parameter, value, literal) {
-            Ok(()) => Ok(()),
-            Err(CallError::Arguments(text) | CallError::Failed(text)) => {
-                self.fail(word.place, word, &text)
-            }
-        }
-    }
-
-    /// `and` stops at the first false, `or` at the first true argument, and gives it.
-    fn short_circuit(
-        &mut self,
-        dot: &Value,
-        command: &Command,
-        stops_at: bool,
-        last: Option<Value>,
-    ) -> Result<Value> {
-        let name = if stops_at { "or" } else { "and" };
-        let first = &command.words[0];
-        let mut value = None;
-        for word in &command.words[1..] {
-            let next = self.operand(dot, word)?;
-            if next.is_true() == stops_at {
-                return Ok(next);
-            }
-            value = Some(next);
-        }
-        match last.or(value) {
-            Some(value) => Ok(value),
-            None => {
-                let text = format!("wrong number of args for {name}: want at least 1 got 0");
-                self.fail(first.place, first, &text)
-            }
-        }
-    }
-
-    /// `.A.B` on a value; the last name may be a method that takes the command's arguments.
-    fn chain(
-        &mut self,
-        dot: &Value,
-        first: &Expr,
-        mut value: Value,
-        names: &[Arc<str>],
-        command: &Command,
-        last: Option<Value>,
-    ) -> Result<Value> {
-        let Some((end, inner)) = names.split_last() else { return Ok(value) };
-        for name in inner {
-            value = self.field(first, &value, name)?;
-        }
-        let has_arguments = command.words.len() > 1 || last.is_some();
-        if !has_arguments {
-            return self.field(first, &value, end);
-        }
-        if method::has(&value, end) {
-            let arguments = self.arguments(dot, command, last)?;
-            return self.method(first, command, &value, end, &arguments);
-        }
-        let text = match &value {
-            Value::Map(_) => format!("{end} is not a method but has arguments"),
-            Value::Object(object) if object.kind() == Kind::Map => {
-                format!("{end} is not a method but has arguments")
-            }
-            Value::Object(object) if object.field(end).is_some() => {
-                format!("{end} has arguments but cannot be invoked as function")
-            }
-            Value::Nil => format!("nil data; no entry for key {end:?}"),
-            value => format!("can't evaluate field {end} in type {}", value.type_name()),
-        };
-        self.fail(first.place, first, &text)
-    }
-
-    fn method(
-        &self,
-        first: &Expr,
-        command: &Command,
-        value: &Value,
-        name: &str,
-        arguments: &[Value],
-    ) -> Result<Value> {
-        match method::call(value, name, arguments) {
-            Some(Ok(value)) => Ok(value),
-            Some(Err(CallError::Arguments(text))) => self.fail(first.place, first, &text),
-            Some(Err(CallError::Failed(text))) => {
-                self.fail(command.place, command, &format!("error calling {name}: {text}"))
-            }
-            None => self.fail(
-                first.place,
-                first,
-                &format!("can't evaluate field {name} in type {}", value.type_name()),
-            ),
-        }
-    }
-
-    /// One step of a chain without arguments: a method, a field or a key.
-    fn field(&self, first: &Expr, value: &Value, name: &str) -> Result<Value> {
-        if method::has(value, name) {
-            let command = Command { place: first.place, words: vec![first.clone()] };
-            return self.method(first, &command, value, name, &[]);
-        }
-        match value {
-            // With option missingkey=zero nothing has every field.
-            Value::Nil => Ok(Value::Nil),
-            Value::Map(map) => Ok(map.get(name).cloned().unwrap_or(Value::Nil)),
-            Value::Object(object) => match object.field(name) {
-                Some(value) => Ok(value),
-                None if object.kind() == Kind::Map => Ok(Value::Nil),
-                None => {
-                    let text =
-                        format!("can't evaluate field {name} in type {}", object.type_name());
-                    self.fail(first.place, first, &text)
-                }
-            },
-            value => {
-                let text = format!("can't evaluate field {name} in type {}", value.type_name());
-                self.fail(first.place, first, &text)
-            }
-        }
+        self.fail(&format!("expected {expected}; found {node}"))
     }
 }

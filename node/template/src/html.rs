@@ -1,92 +1,125 @@
-//! HTML escaping by context. The evaluator's pieces become one flat template for `gotmpl`, whose port of Go's
-//! context machine chooses the escaper of each value. No user syntax reaches its parser.
+//! Contextual escaping, as Go's `html/template` does it.
+//!
+//! A rendering for HTML arrives as literal text and values in turn, all control flow resolved. It
+//! becomes one flat template for the crate `gotmpl`, whose actions name the values by number, and
+//! that crate chooses the escaper of each by what surrounds it. No template of a user reaches that
+//! crate's parser, and a panic in it becomes an error. It is named in this file alone.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use crate::eval::Piece;
-use crate::printf;
-use crate::value::{Kind, SafeKind, Value};
+use gotmpl::SafeKind;
+use gotmpl::html::Template;
 
-/// Control characters that texts hardly hold; the first pair that no piece holds becomes the delimiters.
-const DELIMITERS: [(&str, &str); 4] = [
-    ("\u{1}\u{2}", "\u{2}\u{1}"),
-    ("\u{3}\u{4}", "\u{4}\u{3}"),
-    ("\u{5}\u{6}", "\u{6}\u{5}"),
-    ("\u{e}\u{f}", "\u{f}\u{e}"),
-];
+use crate::TemplateError;
+use crate::eval::Part;
+use crate::print;
+use crate::value::{SafeKind as Trust, Value};
 
-/// The pieces as one HTML text.
+/// Escapes and joins the pieces of a rendering.
+///
 /// # Errors
-/// Go's text, for instance when the template ends inside a tag.
-pub(crate) fn escape(pieces: Vec<Piece>) -> Result<String, String> {
-    let held = |delimiter: &str| {
-        pieces.iter().any(|piece| matches!(piece, Piece::Text(text) if text.contains(delimiter)))
+/// When the text is no sensible HTML for Go, for example when it ends inside of a tag, or the result
+/// is longer than `room` bytes.
+pub(crate) fn escape(parts: &[Part<'_>], room: usize) -> Result<String, TemplateError> {
+    let fail = |message: &str| TemplateError(message.to_owned());
+    let (left, right) = delimiters(parts)
+        .ok_or_else(|| fail("html/template: text holds every control character"))?;
+    let (flat, values) = flatten(parts, left, right);
+    let run = || {
+        let mut buffer = [[0; 4]; 2];
+        let [first, second] = &mut buffer;
+        Template::new("")
+            .delims(left.encode_utf8(first), right.encode_utf8(second))
+            .parse(&flat)?
+            .execute_to_string(&gotmpl::Value::List(values.into()))
     };
-    let (open, close) = DELIMITERS
-        .into_iter()
-        .find(|(open, close)| !held(open) && !held(close))
-        .ok_or("html/template: the text holds too many control characters")?;
-    let mut source = String::new();
-    let mut values = Vec::new();
-    for piece in pieces {
-        match piece {
-            Piece::Text(text) => source.push_str(&text),
-            Piece::Value(value, escaper) => {
-                let escaper = escaper.map(|name| format!(" | {name}")).unwrap_or_default();
-                source.push_str(&format!("{open}index . {}{escaper}{close}", values.len()));
-                values.push(converted(&value));
-            }
-        }
-    }
-    let data = gotmpl::Value::List(values.into());
-    // Its lints forbid panics; a notification must not hang on that promise.
-    let render = std::panic::AssertUnwindSafe(|| {
-        gotmpl::html::Template::new("").delims(open, close).parse(&source)?.execute_to_string(&data)
-    });
-    match std::panic::catch_unwind(render) {
-        Ok(Ok(text)) => Ok(text),
-        Ok(Err(error)) => Err(error.to_string()),
-        Err(_) => Err("html/template: the escaper failed".to_owned()),
+    match catch_unwind(AssertUnwindSafe(run)) {
+        Ok(Ok(text)) if text.len() <= room => Ok(text),
+        Ok(Ok(_)) => Err(fail("html/template: output is too large")),
+        Ok(Err(error)) => Err(fail(&error.to_string().replace(":: ends in", ": ends in"))),
+        Err(_) => Err(fail("html/template: escaping failed")),
     }
 }
 
-/// A value as the escaper knows values; what has a `String` method goes as its text.
-fn converted(value: &Value) -> gotmpl::Value {
-    if let Some(text) = value.stringer() {
-        return gotmpl::Value::String(text.into());
+/// Two characters that no literal text holds.
+fn delimiters(parts: &[Part<'_>]) -> Option<(char, char)> {
+    let mut used = [false; 32];
+    for part in parts {
+        let Part::Text(text) = part else { continue };
+        for byte in text.bytes().filter(|byte| *byte < 32) {
+            used[usize::from(byte)] = true;
+        }
     }
+    // NUL, tab and line ends mean something in HTML.
+    let mut free = (1_u8..32)
+        .filter(|byte| !matches!(byte, b'\t' | b'\n' | b'\r' | 0x0c) && !used[usize::from(*byte)]);
+    Some((char::from(free.next()?), char::from(free.next()?)))
+}
+
+fn flatten(parts: &[Part<'_>], left: char, right: char) -> (String, Vec<gotmpl::Value>) {
+    let mut flat = String::new();
+    let mut values = Vec::new();
+    for part in parts {
+        let (value, escaper) = match part {
+            Part::Text(text) => {
+                flat.push_str(text);
+                continue;
+            }
+            Part::Value(value) => (convert(value), ""),
+            Part::Escaped(text, escaper) => (gotmpl::Value::String(text.as_str().into()), *escaper),
+        };
+        let pipe = if escaper.is_empty() { "" } else { " | " };
+        flat.push_str(&format!("{left}index . {}{pipe}{escaper}{right}", values.len()));
+        values.push(value);
+    }
+    (flat, values)
+}
+
+/// A value as that crate knows it. What has a String method goes as its text.
+fn convert(value: &Value) -> gotmpl::Value {
+    use gotmpl::Value as Flat;
     match value {
-        Value::Nil => gotmpl::Value::Nil,
-        Value::Bool(b) => gotmpl::Value::Bool(*b),
-        Value::Float(f) => gotmpl::Value::Float(*f),
-        Value::Text(text) => gotmpl::Value::String(Arc::clone(text)),
-        Value::Safe(kind, text) => gotmpl::Value::Safe {
+        Value::Nil => Flat::Nil,
+        Value::Bool(truth) => Flat::Bool(*truth),
+        Value::Int(number) | Value::Int64(number) => Flat::Int(*number),
+        Value::Byte(byte) => Flat::Int(i64::from(*byte)),
+        Value::Float(number) => {
+            // That crate prints large and small numbers without an exponent.
+            let shown = print::text(value);
+            if shown.contains(['e', 'I', 'N']) {
+                Flat::String(shown.into())
+            } else {
+                Flat::Float(*number)
+            }
+        }
+        Value::Text(text) => Flat::String(text.clone()),
+        Value::Safe(kind, text) => Flat::Safe {
             kind: match kind {
-                SafeKind::Html => gotmpl::SafeKind::Html,
-                SafeKind::Url => gotmpl::SafeKind::Url,
+                Trust::Html => SafeKind::Html,
+                Trust::Url => SafeKind::Url,
             },
-            s: Arc::clone(text),
+            s: text.clone(),
         },
-        Value::Map(map) => gotmpl::Value::Map(Arc::new(
-            map.iter().map(|(key, value)| (Arc::clone(key), converted(value))).collect(),
-        )),
-        Value::Object(object) if object.kind() == Kind::Map => gotmpl::Value::Map(Arc::new(
-            object
-                .entries()
-                .iter()
-                .map(|(key, value)| (printf::plain(key).into(), converted(value)))
-                .collect(),
-        )),
-        Value::Object(object) if object.kind() == Kind::Struct => {
-            gotmpl::Value::String(printf::plain(value).into())
-        }
-        Value::Texts(_) | Value::List(_) | Value::Object(_) => {
-            let elements = value.entries().unwrap_or_default();
-            gotmpl::Value::List(elements.iter().map(|(_, element)| converted(element)).collect())
-        }
-        value => match value.as_int() {
-            Some(n) => gotmpl::Value::Int(n),
-            None => gotmpl::Value::String(printf::plain(value).into()),
-        },
+        _ => convert_composite(value),
     }
+}
+
+fn convert_composite(value: &Value) -> gotmpl::Value {
+    use gotmpl::Value as Flat;
+    if let Some(text) = value.stringer() {
+        return Flat::String(text.into());
+    }
+    if let Some(items) = value.items() {
+        return Flat::List(items.iter().map(convert).collect::<Vec<_>>().into());
+    }
+    if let Some(entries) = value.entries() {
+        let convert_entry = |(key, value): (Value, Value)| {
+            (key.as_text().unwrap_or_default().into(), convert(&value))
+        };
+        return Flat::Map(Arc::new(entries.into_iter().map(convert_entry).collect()));
+    }
+    let mut text = String::new();
+    print::write_value(&mut text, value, usize::MAX);
+    Flat::String(text.into())
 }

@@ -1,343 +1,505 @@
-//! Template text into tokens. Knows delimiters, trim markers, comments and literals; not what they mean together.
-
-/// One token and the byte at which it starts.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Token {
-    pub(crate) kind: TokenKind,
-    pub(crate) text: String,
-    pub(crate) at: usize,
-}
+//! From source text to tokens, one at a time.
+//!
+//! Follows the rules of Go's `text/template/parse` lexer: blanks inside an action are tokens,
+//! trim markers are resolved here, and a mistake is a token of its own.
 
 /// What a token is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum TokenKind {
-    Text,
-    Open,
-    Close,
-    Space,
+pub(crate) enum Kind {
+    Error,
     Bool,
+    /// A printable ASCII character without a meaning of its own, such as a comma.
     Char,
-    Number,
-    Quoted,
-    RawText,
+    CharConstant,
+    Assign,
+    Declare,
+    Eof,
     Field,
     Identifier,
-    Keyword,
+    LeftDelim,
+    LeftParen,
+    Number,
+    Pipe,
+    RawString,
+    RightDelim,
+    RightParen,
+    Space,
+    String,
+    Text,
+    Variable,
     Dot,
     Nil,
-    Variable,
-    Declare,
-    Assign,
-    Pipe,
-    Comma,
-    OpenParen,
-    CloseParen,
-    Eof,
+    Block,
+    Break,
+    Continue,
+    Define,
+    Else,
+    End,
+    If,
+    Range,
+    Template,
+    With,
 }
 
-/// Lexical trouble and where.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct LexError {
-    pub(crate) text: String,
-    pub(crate) at: usize,
+/// A piece of the source: `text` is the source itself, except for an error, where it is the message.
+#[derive(Clone, Debug)]
+pub(crate) struct Token<'a> {
+    pub(crate) kind: Kind,
+    /// Offset in bytes.
+    pub(crate) pos: usize,
+    pub(crate) line: usize,
+    pub(crate) text: std::borrow::Cow<'a, str>,
 }
 
-const KEYWORDS: [&str; 10] =
-    ["block", "break", "continue", "define", "else", "end", "if", "range", "template", "with"];
-const SPACES: [char; 4] = [' ', '\t', '\r', '\n'];
+const LEFT: &str = "{{";
+const RIGHT: &str = "}}";
 
-/// Takes the whole text apart.
-pub(crate) fn lex(input: &str) -> Result<Vec<Token>, LexError> {
-    let mut lexer = Lexer { input, at: 0, tokens: Vec::new(), parens: 0 };
-    lexer.run()?;
-    lexer.push(TokenKind::Eof, input.len(), "");
-    Ok(lexer.tokens)
+/// A keyword or punctuation that is shown as `<x>` in messages.
+fn is_keyword(kind: Kind) -> bool {
+    use Kind::{Block, Break, Continue, Define, Dot, Else, End, If, Nil, Range, Template, With};
+    matches!(
+        kind,
+        Dot | Nil | Block | Break | Continue | Define | Else | End | If | Range | Template | With
+    )
 }
 
-struct Lexer<'a> {
+impl std::fmt::Display for Token<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.kind {
+            Kind::Eof => f.write_str("EOF"),
+            Kind::Error => f.write_str(&self.text),
+            kind if is_keyword(kind) => write!(f, "<{}>", self.text),
+            _ if self.text.len() > 10 => {
+                let head: String = self.text.chars().take(10).collect();
+                write!(f, "{}...", crate::quote::go(&head))
+            }
+            _ => f.write_str(&crate::quote::go(&self.text)),
+        }
+    }
+}
+
+enum State {
+    Text,
+    LeftDelim,
+    Inside,
+    Done,
+}
+
+/// The tokens of one source text; after the last one it gives [`Kind::Eof`] for ever.
+pub(crate) struct Lexer<'a> {
     input: &'a str,
-    at: usize,
-    tokens: Vec<Token>,
+    /// Where the token in work begins, and its line.
+    start: usize,
+    start_line: usize,
+    pos: usize,
+    line: usize,
     parens: usize,
+    state: State,
 }
 
-impl Lexer<'_> {
-    fn push(&mut self, kind: TokenKind, at: usize, text: &str) {
-        self.tokens.push(Token { kind, text: text.to_owned(), at });
+impl<'a> Lexer<'a> {
+    pub(crate) fn new(input: &'a str) -> Self {
+        Self { input, start: 0, start_line: 1, pos: 0, line: 1, parens: 0, state: State::Text }
     }
 
-    fn rest(&self) -> &str {
-        &self.input[self.at..]
-    }
-
-    fn fail<T>(&self, text: impl Into<String>) -> Result<T, LexError> {
-        Err(LexError { text: text.into(), at: self.at })
-    }
-
-    /// Text and actions in turn.
-    fn run(&mut self) -> Result<(), LexError> {
-        let mut trim = false;
+    pub(crate) fn next_token(&mut self) -> Token<'a> {
         loop {
-            let start = self.at;
+            let token = match self.state {
+                State::Text => self.text(),
+                State::LeftDelim => self.left_delim(),
+                State::Inside => Some(self.inside()),
+                State::Done => Some(self.token(Kind::Eof)),
+            };
+            if let Some(token) = token {
+                return token;
+            }
+        }
+    }
+
+    fn rest(&self) -> &'a str {
+        &self.input[self.pos..]
+    }
+
+    fn peek(&self) -> Option<char> {
+        self.rest().chars().next()
+    }
+
+    fn bump(&mut self) -> Option<char> {
+        let next = self.peek()?;
+        self.pos += next.len_utf8();
+        if next == '\n' {
+            self.line += 1;
+        }
+        Some(next)
+    }
+
+    /// Goes on by whole text, counting its lines.
+    fn skip(&mut self, bytes: usize) {
+        self.line += self.rest()[..bytes].matches('\n').count();
+        self.pos += bytes;
+    }
+
+    fn token(&mut self, kind: Kind) -> Token<'a> {
+        let token = Token {
+            kind,
+            pos: self.start,
+            line: self.start_line,
+            text: self.input[self.start..self.pos].into(),
+        };
+        self.ignore();
+        token
+    }
+
+    fn ignore(&mut self) {
+        self.start = self.pos;
+        self.start_line = self.line;
+    }
+
+    fn error(&mut self, message: impl Into<String>) -> Token<'a> {
+        let token = Token {
+            kind: Kind::Error,
+            pos: self.start,
+            line: self.start_line,
+            text: message.into().into(),
+        };
+        self.pos = self.input.len();
+        self.start = self.pos;
+        self.state = State::Done;
+        token
+    }
+
+    fn text(&mut self) -> Option<Token<'a>> {
+        let Some(found) = self.rest().find(LEFT) else {
+            self.state = State::Done;
+            self.skip(self.rest().len());
+            return (self.pos > self.start).then(|| self.token(Kind::Text));
+        };
+        self.state = State::LeftDelim;
+        let text = &self.rest()[..found];
+        let kept = match trims_left(&self.rest()[found + LEFT.len()..]) {
+            true => text.trim_end_matches(is_space).len(),
+            false => found,
+        };
+        self.skip(kept);
+        let token = (kept > 0).then(|| self.token(Kind::Text));
+        self.skip(found - kept);
+        self.ignore();
+        token
+    }
+
+    /// The left delimiter, or a whole comment, which gives no token.
+    fn left_delim(&mut self) -> Option<Token<'a>> {
+        self.pos += LEFT.len();
+        let marker = if trims_left(self.rest()) { 2 } else { 0 };
+        if self.rest()[marker..].starts_with("/*") {
+            self.skip(marker);
+            self.ignore();
+            return self.comment();
+        }
+        let token = self.token(Kind::LeftDelim);
+        self.skip(marker);
+        self.ignore();
+        self.parens = 0;
+        self.state = State::Inside;
+        Some(token)
+    }
+
+    fn comment(&mut self) -> Option<Token<'a>> {
+        self.pos += 2;
+        let Some(found) = self.rest().find("*/") else {
+            return Some(self.error("unclosed comment"));
+        };
+        self.skip(found + 2);
+        if !self.at_right_delim() {
+            return Some(self.error("comment ends before closing delimiter"));
+        }
+        self.right_delim();
+        None
+    }
+
+    fn at_right_delim(&self) -> bool {
+        self.rest().starts_with(RIGHT) || trims_right(self.rest())
+    }
+
+    fn right_delim(&mut self) -> Token<'a> {
+        let trim = trims_right(self.rest());
+        if trim {
+            self.skip(2);
+            self.ignore();
+        }
+        self.pos += RIGHT.len();
+        let token = self.token(Kind::RightDelim);
+        if trim {
             let rest = self.rest();
-            let open = rest.find("{{");
-            let mut text = &rest[..open.unwrap_or(rest.len())];
-            let text_len = text.len();
-            if trim {
-                text = text.trim_start_matches(SPACES);
+            self.skip(rest.len() - rest.trim_start_matches(is_space).len());
+            self.ignore();
+        }
+        self.state = State::Text;
+        token
+    }
+
+    fn inside(&mut self) -> Token<'a> {
+        if self.at_right_delim() {
+            if self.parens == 0 {
+                return self.right_delim();
             }
-            let text_at = start + text_len - text.len();
-            let trims_left = open.is_some_and(|open| trims_left(&rest[open + 2..]));
-            if trims_left {
-                text = text.trim_end_matches(SPACES);
+            return self.error("unclosed left paren");
+        }
+        let Some(next) = self.bump() else {
+            return self.error("unclosed action");
+        };
+        match next {
+            _ if is_space(next) => self.space(),
+            '=' => self.token(Kind::Assign),
+            ':' if self.peek() == Some('=') => {
+                self.bump();
+                self.token(Kind::Declare)
             }
-            if !text.is_empty() {
-                let text = text.to_owned();
-                self.push(TokenKind::Text, text_at, &text);
+            ':' => self.error("expected :="),
+            '|' => self.token(Kind::Pipe),
+            '"' => self.quoted('"', Kind::String, "unterminated quoted string"),
+            '\'' => self.quoted('\'', Kind::CharConstant, "unterminated character constant"),
+            '`' => self.raw_string(),
+            '$' => self.field_or_variable(Kind::Variable),
+            '.' if !self.peek().is_some_and(|c| c.is_ascii_digit()) => {
+                self.field_or_variable(Kind::Field)
             }
-            self.at = start + text_len;
-            if open.is_none() {
-                return Ok(());
+            '.' | '+' | '-' | '0'..='9' => self.number(next),
+            _ if is_alphanumeric(next) => self.identifier(),
+            '(' => {
+                self.parens += 1;
+                self.token(Kind::LeftParen)
             }
-            let open_at = self.at;
-            self.at += 2 + if trims_left { 2 } else { 0 };
-            if self.rest().starts_with("/*") {
-                trim = self.comment()?;
-                continue;
+            ')' if self.parens == 0 => self.error("unexpected right paren"),
+            ')' => {
+                self.parens -= 1;
+                self.token(Kind::RightParen)
             }
-            self.push(TokenKind::Open, open_at, "{{");
-            self.parens = 0;
-            trim = self.action()?;
+            ' '..='~' => self.token(Kind::Char),
+            _ => self.error(format!("unrecognized character in action: {}", code_point(next))),
         }
     }
 
-    /// Past a comment; true when it trims what follows.
-    fn comment(&mut self) -> Result<bool, LexError> {
-        let Some(end) = self.rest().find("*/") else { return self.fail("unclosed comment") };
-        self.at += end + 2;
-        if self.rest().starts_with("}}") {
-            self.at += 2;
-            return Ok(false);
+    /// A run of blanks, of which the last belongs to a closing delimiter with a trim marker.
+    fn space(&mut self) -> Token<'a> {
+        while !trims_right(&self.input[self.pos - 1..]) {
+            match self.peek() {
+                Some(next) if is_space(next) => self.bump(),
+                _ => return self.token(Kind::Space),
+            };
         }
-        if let Some(len) = trims_right(self.rest()) {
-            self.at += len;
-            return Ok(true);
+        // All blanks are one byte long.
+        self.pos -= 1;
+        if self.input.as_bytes()[self.pos] == b'\n' {
+            self.line -= 1;
         }
-        self.fail("comment ends before closing delimiter")
+        if self.pos == self.start { self.right_delim() } else { self.token(Kind::Space) }
     }
 
-    /// The inside of `{{ }}`; true when it trims what follows.
-    fn action(&mut self) -> Result<bool, LexError> {
+    fn identifier(&mut self) -> Token<'a> {
+        self.eat_word();
+        if let Some(bad) = self.bad_end() {
+            return self.error(format!("bad character {}", code_point(bad)));
+        }
+        let kind = match &self.input[self.start..self.pos] {
+            "true" | "false" => Kind::Bool,
+            "nil" => Kind::Nil,
+            "block" => Kind::Block,
+            "break" => Kind::Break,
+            "continue" => Kind::Continue,
+            "define" => Kind::Define,
+            "else" => Kind::Else,
+            "end" => Kind::End,
+            "if" => Kind::If,
+            "range" => Kind::Range,
+            "template" => Kind::Template,
+            "with" => Kind::With,
+            _ => Kind::Identifier,
+        };
+        self.token(kind)
+    }
+
+    fn field_or_variable(&mut self, kind: Kind) -> Token<'a> {
+        if self.at_terminator() {
+            return self.token(if kind == Kind::Field { Kind::Dot } else { kind });
+        }
+        self.eat_word();
+        match self.bad_end() {
+            Some(bad) => self.error(format!("bad character {}", code_point(bad))),
+            None => self.token(kind),
+        }
+    }
+
+    fn eat_word(&mut self) {
+        while self.peek().is_some_and(is_alphanumeric) {
+            self.bump();
+        }
+    }
+
+    fn at_terminator(&self) -> bool {
+        match self.peek() {
+            None | Some('.' | ',' | '|' | ':' | ')' | '(') => true,
+            Some(next) => is_space(next) || self.rest().starts_with(RIGHT),
+        }
+    }
+
+    fn bad_end(&self) -> Option<char> {
+        if self.at_terminator() { None } else { self.peek() }
+    }
+
+    fn quoted(&mut self, end: char, kind: Kind, unterminated: &str) -> Token<'a> {
         loop {
-            let start = self.at;
-            let trimming = trims_right(self.rest());
-            if self.rest().starts_with("}}") || trimming.is_some() {
-                if self.parens > 0 {
-                    return self.fail("unclosed left paren");
-                }
-                self.at += trimming.unwrap_or(2);
-                self.push(TokenKind::Close, start, "}}");
-                return Ok(trimming.is_some());
-            }
-            let Some(c) = self.rest().chars().next() else { return self.fail("unclosed action") };
-            match c {
-                c if SPACES.contains(&c) => self.space(),
-                '=' => self.single(TokenKind::Assign),
-                ':' if self.rest().starts_with(":=") => {
-                    self.at += 2;
-                    self.push(TokenKind::Declare, start, ":=");
-                }
-                ':' => return self.fail("expected :="),
-                '|' => self.single(TokenKind::Pipe),
-                ',' => self.single(TokenKind::Comma),
-                '(' => {
-                    self.parens += 1;
-                    self.single(TokenKind::OpenParen);
-                }
-                ')' => {
-                    let Some(parens) = self.parens.checked_sub(1) else {
-                        return self.fail("unexpected right paren");
-                    };
-                    self.parens = parens;
-                    self.single(TokenKind::CloseParen);
-                }
-                '"' => self.quoted('"', TokenKind::Quoted, "unterminated quoted string")?,
-                '\'' => self.quoted('\'', TokenKind::Char, "unterminated character constant")?,
-                '`' => self.raw()?,
-                '$' => self.name(TokenKind::Variable)?,
-                '.' if !self.rest()[1..].starts_with(|c: char| c.is_ascii_digit()) => {
-                    self.name(TokenKind::Field)?;
-                }
-                c if c == '+' || c == '-' || c == '.' || c.is_ascii_digit() => self.number()?,
-                c if is_name(c) => self.name(TokenKind::Identifier)?,
-                c => return self.fail(format!("unexpected {} in command", quoted_char(c))),
+            match self.bump() {
+                Some('\\') => match self.bump() {
+                    None | Some('\n') => return self.error(unterminated),
+                    Some(_) => {}
+                },
+                None | Some('\n') => return self.error(unterminated),
+                Some(next) if next == end => return self.token(kind),
+                Some(_) => {}
             }
         }
     }
 
-    fn single(&mut self, kind: TokenKind) {
-        let text = self.rest()[..1].to_owned();
-        self.push(kind, self.at, &text);
-        self.at += 1;
-    }
-
-    fn space(&mut self) {
-        let start = self.at;
-        let rest = self.rest();
-        let mut len = rest.len() - rest.trim_start_matches(SPACES).len();
-        // A trim marker owns the blank before it.
-        if rest[len..].starts_with("-}}") {
-            len -= 1;
-        }
-        if len > 0 {
-            self.at += len;
-            self.push(TokenKind::Space, start, " ");
+    fn raw_string(&mut self) -> Token<'a> {
+        match self.rest().find('`') {
+            Some(found) => {
+                self.skip(found + 1);
+                self.token(Kind::RawString)
+            }
+            None => self.error("unterminated raw quoted string"),
         }
     }
 
-    fn quoted(&mut self, quote: char, kind: TokenKind, open: &str) -> Result<(), LexError> {
-        let mut escaped = false;
-        for (i, c) in self.rest().char_indices().skip(1) {
-            match c {
-                '\n' => break,
-                _ if escaped => escaped = false,
-                '\\' => escaped = true,
-                c if c == quote => {
-                    let text = self.rest()[..=i].to_owned();
-                    self.push(kind, self.at, &text);
-                    self.at += i + 1;
-                    return Ok(());
-                }
-                _ => {}
+    /// Scans loosely, as Go does; the parser judges the number.
+    fn number(&mut self, first: char) -> Token<'a> {
+        self.pos -= first.len_utf8();
+        let good = self.scan_number();
+        let complex = good && matches!(self.peek(), Some('+' | '-'));
+        let good = if complex { self.scan_number() } else { good };
+        if !good || (complex && !self.input[..self.pos].ends_with('i')) {
+            let text = &self.input[self.start..self.pos];
+            return self.error(format!("bad number syntax: {}", crate::quote::go(text)));
+        }
+        self.token(Kind::Number)
+    }
+
+    fn scan_number(&mut self) -> bool {
+        self.accept("+-");
+        let mut digits = "0123456789_";
+        let mut hex = false;
+        if self.accept("0") {
+            if self.accept("xX") {
+                digits = "0123456789abcdefABCDEF_";
+                hex = true;
+            } else if self.accept("oO") {
+                digits = "01234567_";
+            } else if self.accept("bB") {
+                digits = "01_";
             }
         }
-        self.fail(open)
+        self.accept_run(digits);
+        if self.accept(".") {
+            self.accept_run(digits);
+        }
+        if digits.len() == 11 && self.accept("eE") || hex && self.accept("pP") {
+            self.accept("+-");
+            self.accept_run("0123456789_");
+        }
+        self.accept("i");
+        if self.peek().is_some_and(is_alphanumeric) {
+            self.bump();
+            return false;
+        }
+        true
     }
 
-    fn raw(&mut self) -> Result<(), LexError> {
-        let Some(end) = self.rest()[1..].find('`') else {
-            return self.fail("unterminated raw quoted string");
-        };
-        let text = self.rest()[..end + 2].to_owned();
-        self.push(TokenKind::RawText, self.at, &text);
-        self.at += end + 2;
-        Ok(())
+    fn accept(&mut self, valid: &str) -> bool {
+        let found = self.peek().is_some_and(|next| valid.contains(next));
+        if found {
+            self.bump();
+        }
+        found
     }
 
-    /// A field, variable, keyword, constant or function, which must end at a separator.
-    fn name(&mut self, kind: TokenKind) -> Result<(), LexError> {
-        let rest = self.rest();
-        let sigil = usize::from(kind != TokenKind::Identifier);
-        let len = sigil + rest[sigil..].find(|c: char| !is_name(c)).unwrap_or(rest.len() - sigil);
-        if let Some(c) = rest[len..].chars().next()
-            && !(SPACES.contains(&c) || ".,|:=()".contains(c) || rest[len..].starts_with("}}"))
-        {
-            return self.fail(format!("bad character {}", unicode_char(c)));
-        }
-        let text = rest[..len].to_owned();
-        let kind = match (kind, text.as_str()) {
-            (TokenKind::Field, ".") => TokenKind::Dot,
-            (TokenKind::Identifier, "true" | "false") => TokenKind::Bool,
-            (TokenKind::Identifier, "nil") => TokenKind::Nil,
-            (TokenKind::Identifier, word) if KEYWORDS.contains(&word) => TokenKind::Keyword,
-            (kind, _) => kind,
-        };
-        self.push(kind, self.at, &text);
-        self.at += len;
-        Ok(())
-    }
-
-    fn number(&mut self) -> Result<(), LexError> {
-        let rest = self.rest();
-        let mut len = usize::from(rest.starts_with(['+', '-']));
-        let hexadecimal = rest[len..].starts_with("0x") || rest[len..].starts_with("0X");
-        let mut previous = ' ';
-        for c in rest[len..].chars() {
-            let exponent = if hexadecimal { 'p' } else { 'e' };
-            let sign_after_exponent =
-                matches!(c, '+' | '-') && previous.eq_ignore_ascii_case(&exponent);
-            if !(is_name(c) || c == '.' || sign_after_exponent) {
-                break;
-            }
-            previous = c;
-            len += c.len_utf8();
-        }
-        let text = rest[..len].to_owned();
-        if crate::parse::number(&text).is_none() {
-            return self.fail(format!("bad number syntax: {text:?}"));
-        }
-        self.push(TokenKind::Number, self.at, &text);
-        self.at += len;
-        Ok(())
+    fn accept_run(&mut self, valid: &str) {
+        while self.accept(valid) {}
     }
 }
 
-/// `- ` after an opening delimiter.
-fn trims_left(rest: &str) -> bool {
-    rest.starts_with('-') && rest[1..].starts_with(SPACES)
+fn trims_left(after_delim: &str) -> bool {
+    let mut chars = after_delim.chars();
+    chars.next() == Some('-') && chars.next().is_some_and(is_space)
 }
 
-/// The length of ` -}}` at the start.
-fn trims_right(rest: &str) -> Option<usize> {
-    (rest.starts_with(SPACES) && rest[1..].starts_with("-}}")).then_some(4)
+fn trims_right(text: &str) -> bool {
+    let mut chars = text.chars();
+    chars.next().is_some_and(is_space)
+        && chars.next() == Some('-')
+        && chars.as_str().starts_with(RIGHT)
 }
 
-fn is_name(c: char) -> bool {
+pub(crate) fn is_space(c: char) -> bool {
+    matches!(c, ' ' | '\t' | '\r' | '\n')
+}
+
+fn is_alphanumeric(c: char) -> bool {
     c == '_' || c.is_alphanumeric()
 }
 
-/// Go's `%q` of one character in double quotes, as "unexpected" texts have it.
-fn quoted_char(c: char) -> String {
-    format!("{:?}", c.to_string())
-}
-
-/// Go's `%#U`: `U+0025 '%'`.
-fn unicode_char(c: char) -> String {
-    format!("U+{:04X} '{c}'", u32::from(c))
+/// As Go's `%#U`: `U+0023 '#'`.
+fn code_point(c: char) -> String {
+    if crate::quote::is_printable(c) {
+        format!("U+{:04X} '{c}'", u32::from(c))
+    } else {
+        format!("U+{:04X}", u32::from(c))
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{Kind, Lexer};
 
     #[track_caller]
-    fn check(input: &str, expected: &[&str]) {
-        let tokens = lex(input).unwrap();
-        let texts: Vec<&str> = tokens
-            .iter()
-            .filter(|t| !matches!(t.kind, TokenKind::Space | TokenKind::Eof))
-            .map(|t| t.text.as_str())
-            .collect();
-        assert_eq!(texts, expected);
-    }
-
-    #[test]
-    fn trim_markers_eat_the_blanks_around() {
-        check("a  {{- .B -}}\n c", &["a", "{{", ".B", "}}", "c"]);
-        check("a {{-3}} b", &["a ", "{{", "-3", "}}", " b"]);
-    }
-
-    #[test]
-    fn comments_vanish() {
-        check("a {{/* x */}} b {{- /* y */ -}} c", &["a ", " b", "c"]);
-    }
-
-    #[test]
-    fn delimiters_inside_strings_are_text() {
-        check("{{ \"}}\" | f `{{` }}", &["{{", "\"}}\"", "|", "f", "`{{`", "}}"]);
-    }
-
-    #[test]
-    fn trouble_is_named() {
-        for (input, text) in [
-            ("{{ \"a }}", "unterminated quoted string"),
-            ("{{ .A", "unclosed action"),
-            ("{{/* a }}", "unclosed comment"),
-            ("{{ (.A }}", "unclosed left paren"),
-            ("{{ .A) }}", "unexpected right paren"),
-            ("{{ ? }}", "unexpected \"?\" in command"),
-        ] {
-            assert_eq!(lex(input).unwrap_err().text, text, "{input}");
+    fn check(input: &str, expected: &str) {
+        let mut lexer = Lexer::new(input);
+        let mut found = Vec::new();
+        loop {
+            let token = lexer.next_token();
+            match token.kind {
+                Kind::Eof => break,
+                Kind::Space => {}
+                Kind::Error => {
+                    found.push(format!("!{}", token.text));
+                    break;
+                }
+                _ => found.push(token.text.into_owned()),
+            }
         }
+        assert_eq!(found.join("~"), expected);
+    }
+
+    #[test]
+    fn trim_markers_take_the_blanks_around() {
+        check("a  {{- 3 -}}  b", "a~{{~3~}}~b");
+        check("a {{-3}} b", "a ~{{~-3~}}~ b");
+        check("a {{- /* c */ -}} b", "a~b");
+        check("{{ x   -}} b", "{{~x~}}~b");
+    }
+
+    #[test]
+    fn chains_are_cut_at_dots() {
+        check("{{ $x.A.B | f }}", "{{~$x~.A~.B~|~f~}}");
+    }
+
+    #[test]
+    fn mistakes_are_tokens() {
+        check("{{ /* c */ }}", "{{~/~*~c~*~/~}}");
+        check("{{/* c */ }}", "!comment ends before closing delimiter");
+        check("{{ \"a\n\" }}", "{{~!unterminated quoted string");
+        check("{{ $x+2 }}", "{{~!bad character U+002B '+'");
+        check("{{ (1 }}", "{{~(~1~!unclosed left paren");
+        check("{{ 1", "{{~1~!unclosed action");
+        check("{{ 12a }}", "{{~!bad number syntax: \"12a\"");
     }
 }

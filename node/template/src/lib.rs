@@ -4,36 +4,36 @@
 //! functions, [`standard`] being those of Alertmanager; types with fields and methods are [`Object`]s. Rendering is
 //! bounded in steps, depth and output, and never panics.
 
+mod builtin;
 mod call;
+mod duration;
 mod eval;
 mod funcs;
 mod html;
+mod json;
+mod layout;
 mod lex;
 mod method;
-mod node;
+mod number;
 mod parse;
-mod printf;
+mod print;
+mod quote;
+mod regexp;
 mod time;
+mod tree;
 mod value;
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::collections::{BTreeSet, HashMap};
 
-pub use call::{Body, Function, Functions, Type, html_escaped, query_escaped};
+pub use builtin::{html_escaped, query_escaped};
+pub use call::{Body, Function, Functions, Signature, Type};
+pub use eval::Limits;
 pub use funcs::standard;
 pub use time::{Duration, Time, parse_time};
-pub use value::{CallError, Kind, Object, SafeKind, Value};
+pub use value::{CallError, Kind, List, Map, Object, SafeKind, Value};
 
-use eval::{Budget, Output, Running, Stop};
-use node::Node;
-use parse::ParseError;
-
-/// Depth of blocks and calls that any thread's stack has room for.
-const DEPTH_SHALLOW: usize = 40;
-/// Depth that is still rendered, on a stack of its own.
-const DEPTH_MAX: usize = 2_500;
-/// The size of that stack; the system provides only what is touched.
-const DEEP_STACK_BYTES: usize = 1 << 29;
+use eval::{Lookup, Sink};
+use tree::Template;
 
 /// A template that cannot be parsed or rendered; the text is Go's, with name, line and column.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -43,27 +43,23 @@ pub struct TemplateError(String);
 /// Named templates that see each other. Rendering is safe from many threads at once.
 #[derive(Clone, Debug)]
 pub struct Templates {
-    named: BTreeMap<Arc<str>, Arc<Template>>,
+    named: parse::Templates,
     known: BTreeSet<&'static str>,
-    builtins: Arc<Functions>,
-}
-
-/// One named template.
-#[derive(Debug)]
-pub(crate) struct Template {
-    pub(crate) source: Arc<str>,
-    pub(crate) nodes: Vec<Node>,
+    limits: Limits,
 }
 
 impl Templates {
     /// An empty set whose texts may call `functions`, beside Go's own.
     #[must_use]
     pub fn new(functions: impl IntoIterator<Item = &'static str>) -> Self {
-        let builtins = call::builtins();
-        let mut known: BTreeSet<&'static str> =
-            builtins.keys().copied().chain(["and", "or"]).collect();
-        known.extend(functions);
-        Self { named: BTreeMap::new(), known, builtins: Arc::new(builtins) }
+        let known = functions.into_iter().collect();
+        Self { named: HashMap::new(), known, limits: Limits::default() }
+    }
+
+    /// The same set with other limits.
+    #[must_use]
+    pub fn with_limits(self, limits: Limits) -> Self {
+        Self { limits, ..self }
     }
 
     /// Adds what `text` defines, and the text itself as `name`. The last definition of a name wins, but one of nothing
@@ -71,18 +67,18 @@ impl Templates {
     /// # Errors
     /// [`TemplateError`] with name and line; nothing is added then.
     pub fn add(&mut self, name: &str, text: &str) -> Result<(), TemplateError> {
-        let source: Arc<str> = name.into();
-        for parsed in self.parse(name, text)? {
-            if parsed.is_blank() && self.named.contains_key(&parsed.name) {
-                continue;
+        for (name, template) in self.parse(name, text)? {
+            match self.named.get(&name) {
+                Some(old) if template.is_blank() && !old.is_blank() => {}
+                _ => {
+                    self.named.insert(name, template);
+                }
             }
-            let template = Template { source: Arc::clone(&source), nodes: parsed.nodes };
-            self.named.insert(parsed.name, Arc::new(template));
         }
         Ok(())
     }
 
-    /// The names defined so far.
+    /// The names defined so far, in no order.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.named.keys().map(|name| &**name)
     }
@@ -103,10 +99,10 @@ impl Templates {
         data: &Value,
         functions: &Functions,
     ) -> Result<String, TemplateError> {
-        match self.run(text, data, functions, || Output::Text(String::new()))? {
-            Output::Text(text) => Ok(text),
-            Output::Pieces(_) => Ok(String::new()),
+        if !text.contains("{{") {
+            return Ok(text.to_owned());
         }
+        self.run(text, data, functions, false)
     }
 
     /// Renders `text` over `data` as HTML: every value is escaped by the context that it stands in.
@@ -118,33 +114,15 @@ impl Templates {
         data: &Value,
         functions: &Functions,
     ) -> Result<String, TemplateError> {
-        match self.run(text, data, functions, || Output::Pieces(Vec::new()))? {
-            Output::Text(text) => Ok(text),
-            Output::Pieces(pieces) => html::escape(pieces).map_err(TemplateError),
+        if text.is_empty() {
+            return Ok(String::new());
         }
+        self.run(text, data, functions, true)
     }
 
-    pub(crate) fn find(&self, name: &str) -> Option<&Template> {
-        self.named.get(name).map(Arc::as_ref)
-    }
-
-    pub(crate) fn builtin(&self, name: &str) -> Option<&Function> {
-        self.builtins.get(name)
-    }
-
-    fn parse(&self, name: &str, text: &str) -> Result<Vec<parse::Parsed>, TemplateError> {
-        let parse =
-            |depth| parse::parse(name, text, &|function| self.known.contains(function), depth);
-        let parsed = match parse(DEPTH_SHALLOW) {
-            Err(ParseError::Depth) => deep(|| parse(1_000)).unwrap_or(Err(ParseError::Depth)),
-            parsed => parsed,
-        };
-        parsed.map_err(|error| {
-            TemplateError(match error {
-                ParseError::Wrong { line, text } => format!("template: {name}:{line}: {text}"),
-                ParseError::Depth => format!("template: {name}: nested more than 1000 deep"),
-            })
-        })
+    fn parse(&self, name: &str, text: &str) -> Result<parse::Templates, TemplateError> {
+        let is_function = |name: &str| self.known.contains(name) || builtin::find(name).is_some();
+        parse::parse(name, text, &is_function).map_err(TemplateError)
     }
 
     fn run(
@@ -152,47 +130,33 @@ impl Templates {
         text: &str,
         data: &Value,
         functions: &Functions,
-        output: impl Fn() -> Output + Sync,
-    ) -> Result<Output, TemplateError> {
-        let mut parsed = self.parse("", text)?;
-        let Some(main) = parsed.pop() else { return Ok(output()) };
-        let mut own;
-        let templates = if parsed.is_empty() {
-            self
-        } else {
-            own = self.clone();
-            for template in parsed {
-                let nodes = template.nodes;
-                own.named.insert(template.name, Arc::new(Template { source: "".into(), nodes }));
-            }
-            &own
-        };
-        let render = |depth_max| {
-            let mut out = output();
-            let running = Running { source: "", name: "", nodes: &main.nodes };
-            eval::run(templates, functions, &running, data, &mut out, &mut Budget::new(depth_max))
-                .map(|()| out)
-        };
-        let rendered = match render(DEPTH_SHALLOW) {
-            Err(Stop::Depth) => deep(|| render(DEPTH_MAX)).unwrap_or(Err(Stop::Depth)),
-            rendered => rendered,
-        };
-        rendered.map_err(|stop| {
-            TemplateError(match stop {
-                Stop::Failed(text) => text,
-                Stop::Depth => "template: exceeded maximum template depth".to_owned(),
-            })
-        })
+        html: bool,
+    ) -> Result<String, TemplateError> {
+        let own = self.parse("", text)?;
+        let Some(main) = own.get("") else { return Ok(String::new()) };
+        let scope = Scope { named: &self.named, own: &own };
+        let sink = if html { Sink::Parts(Vec::new(), 0) } else { Sink::Text(String::new()) };
+        match eval::run(main, data, &scope, functions, &self.limits, sink)? {
+            Sink::Text(text) => Ok(text),
+            Sink::Parts(parts, _) => html::escape(&parts, self.limits.output_bytes),
+        }
     }
 }
 
-/// Does it on a stack that is deep enough; `None` when there is none to be had.
-fn deep<T: Send>(work: impl FnOnce() -> T + Send) -> Option<T> {
-    std::thread::scope(|scope| {
-        let builder =
-            std::thread::Builder::new().name("template".to_owned()).stack_size(DEEP_STACK_BYTES);
-        builder.spawn_scoped(scope, work).ok()?.join().ok()
-    })
+/// The templates that one rendering sees: its own win.
+struct Scope<'t> {
+    named: &'t parse::Templates,
+    own: &'t parse::Templates,
+}
+
+impl Lookup for Scope<'_> {
+    fn template(&self, name: &str) -> Option<&Template> {
+        let found = match (self.own.get(name), self.named.get(name)) {
+            (Some(own), Some(named)) if own.is_blank() && !named.is_blank() => Some(named),
+            (own, named) => own.or(named),
+        };
+        found.map(AsRef::as_ref)
+    }
 }
 
 #[cfg(test)]

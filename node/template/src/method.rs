@@ -1,142 +1,111 @@
-//! Methods of Go's times, durations, months and weekdays.
+//! Methods of Go's times, durations, months and weekdays, and of the caller's objects.
 
-use jiff::SignedDuration;
+use std::cmp::Ordering;
 
+use jiff::civil::{Date, DateTime};
+use jiff::tz::TimeZone;
+use jiff::{Span, Timestamp};
+
+use crate::call::{Signature, Type};
+use crate::duration;
 use crate::time::{Duration, Time, weekday_number};
 use crate::value::{CallError, Value};
 
-type Answer = Option<Result<Value, CallError>>;
-
-/// Whether the value has a method of that name.
-pub(crate) fn has(value: &Value, name: &str) -> bool {
-    match value {
-        Value::Time(_) => TIME.contains(&name),
-        Value::Duration(_) => DURATION.contains(&name),
-        Value::Month(_) | Value::Weekday(_) | Value::Location(_) => name == "String",
-        Value::Object(object) => object.has_method(name),
-        _ => false,
-    }
+/// What is known of a method before it is called.
+pub(crate) enum Method {
+    /// The arguments it takes.
+    Known(Signature),
+    /// It checks its arguments for itself.
+    Unchecked,
+    /// Go does not let templates call it: it gives several values.
+    Refused(&'static str),
 }
 
-/// Calls it; `None` when there is no such method.
-pub(crate) fn call(value: &Value, name: &str, arguments: &[Value]) -> Answer {
+/// The value's method of that name.
+pub(crate) fn find(value: &Value, name: &str) -> Option<Method> {
     match value {
-        Value::Object(object) => object.method(name, arguments),
-        Value::Time(time) => time_method(time, name, arguments),
-        Value::Duration(time) => duration_method(*time, name, arguments),
+        Value::Object(object) if !object.has_method(name) => None,
+        Value::Object(object) => {
+            Some(object.signature(name).map_or(Method::Unchecked, Method::Known))
+        }
+        Value::Time(_) => time_signature(name).map(Method::Known).or_else(|| refused(name)),
+        Value::Duration(_) => duration::signature(name).map(Method::Known),
         Value::Month(_) | Value::Weekday(_) | Value::Location(_) if name == "String" => {
-            Some(none(name, arguments).map(|()| value.stringer().unwrap_or_default().into()))
+            Some(Method::Known(Signature::fixed(&[])))
         }
         _ => None,
     }
 }
 
-const TIME: [&str; 27] = [
-    "Add",
-    "AddDate",
-    "After",
-    "Before",
-    "Day",
-    "Equal",
-    "Format",
-    "Hour",
-    "In",
-    "IsZero",
-    "Local",
-    "Location",
-    "Minute",
-    "Month",
-    "Nanosecond",
-    "Round",
-    "Second",
-    "String",
-    "Sub",
-    "Truncate",
-    "UTC",
-    "Unix",
-    "UnixMilli",
-    "UnixNano",
-    "Weekday",
-    "Year",
-    "YearDay",
-];
-
-const DURATION: [&str; 10] = [
-    "Abs",
-    "Hours",
-    "Microseconds",
-    "Milliseconds",
-    "Minutes",
-    "Nanoseconds",
-    "Round",
-    "Seconds",
-    "String",
-    "Truncate",
-];
-
-fn none(name: &str, arguments: &[Value]) -> Result<(), CallError> {
-    if arguments.is_empty() { Ok(()) } else { Err(CallError::count(name, 0, arguments.len())) }
-}
-
-fn one<'a>(name: &str, arguments: &'a [Value]) -> Result<&'a Value, CallError> {
-    match arguments {
-        [argument] => Ok(argument),
-        _ => Err(CallError::count(name, 1, arguments.len())),
+/// Calls a method that was found, with arguments that fit what is known of it.
+pub(crate) fn call(value: &Value, name: &str, arguments: &[Value]) -> Result<Value, CallError> {
+    match value {
+        Value::Object(object) => object
+            .method(name, arguments)
+            .unwrap_or_else(|| Err(CallError::Failed(format!("no method {name}")))),
+        Value::Time(time) => time_method(time, name, arguments).map_err(CallError::Failed),
+        Value::Duration(time) => Ok(duration::call(time.0, name, arguments)),
+        _ => Ok(value.stringer().unwrap_or_default().into()),
     }
 }
 
-fn moment<'a>(name: &str, arguments: &'a [Value]) -> Result<&'a Time, CallError> {
-    match one(name, arguments)? {
-        Value::Time(time) => Ok(time),
-        other => Err(CallError::wrong_type("time.Time", other)),
-    }
-}
-
-fn span(name: &str, arguments: &[Value]) -> Result<Duration, CallError> {
-    match one(name, arguments)? {
-        Value::Duration(time) => Ok(*time),
-        Value::Int(n) => Ok(Duration(*n)),
-        other => Err(CallError::wrong_type("time.Duration", other)),
-    }
-}
-
-fn time_method(time: &Time, name: &str, arguments: &[Value]) -> Answer {
-    if !TIME.contains(&name) {
-        return None;
-    }
-    Some(match name {
-        "Format" => one(name, arguments).and_then(|layout| match layout {
-            Value::Text(layout) => Ok(time.format(layout).into()),
-            other => Err(CallError::wrong_type("string", other)),
-        }),
-        "Add" => span(name, arguments).map(|by| Value::Time(time.plus(by))),
-        "Sub" => moment(name, arguments).map(|earlier| Value::Duration(time.since(earlier))),
-        "Before" => {
-            moment(name, arguments).map(|other| Value::Bool(time.moment() < other.moment()))
+fn refused(name: &str) -> Option<Method> {
+    Some(Method::Refused(match name {
+        "Date" => "function Date has 3 return values; should be 1 or 2",
+        "Clock" => "function Clock has 3 return values; should be 1 or 2",
+        "ISOWeek" => {
+            "invalid function signature for ISOWeek: second return value should be error; is int"
         }
-        "After" => moment(name, arguments).map(|other| Value::Bool(time.moment() > other.moment())),
-        "Equal" => moment(name, arguments).map(|other| Value::Bool(time == other)),
-        "Truncate" => span(name, arguments).map(|by| Value::Time(cut(time, by, false))),
-        "Round" => span(name, arguments).map(|by| Value::Time(cut(time, by, true))),
-        "AddDate" => add_date(time, arguments),
-        "In" => one(name, arguments).and_then(|zone| match zone {
-            Value::Location(zone) => Ok(Value::Time(time.in_zone(zone.clone()))),
-            other => Err(CallError::wrong_type("*time.Location", other)),
-        }),
-        _ => none(name, arguments).map(|()| time_part(time, name)),
+        "Zone" => {
+            "invalid function signature for Zone: second return value should be error; is int"
+        }
+        _ => return None,
+    }))
+}
+
+fn time_signature(name: &str) -> Option<Signature> {
+    Some(match name {
+        "Unix" | "UnixMilli" | "UnixMicro" | "UnixNano" | "UTC" | "Local" | "IsZero" | "Year"
+        | "Month" | "Day" | "Hour" | "Minute" | "Second" | "Nanosecond" | "Weekday" | "YearDay"
+        | "String" | "Location" | "IsDST" => Signature::fixed(&[]),
+        "Format" => Signature::fixed(&[Type::Text]),
+        "Add" | "Truncate" | "Round" => Signature::fixed(&[Type::Duration]),
+        "AddDate" => Signature::fixed(&[Type::Int, Type::Int, Type::Int]),
+        "Sub" | "Before" | "After" | "Equal" | "Compare" => Signature::fixed(&[Type::Time]),
+        "In" => Signature::fixed(&[Type::Location]),
+        _ => return None,
     })
+}
+
+fn time_method(time: &Time, name: &str, arguments: &[Value]) -> Result<Value, String> {
+    match (name, arguments) {
+        (_, []) => Ok(time_part(time, name)),
+        ("Format", [layout]) => Ok(time.format(layout.as_text().unwrap_or_default()).into()),
+        ("In", [Value::Location(zone)]) => Ok(Value::Time(time.in_zone(zone.clone()))),
+        ("In", _) => Err("time: missing Location in call to Time.In".to_owned()),
+        ("Add", [Value::Duration(by)]) => Ok(Value::Time(time.plus(*by))),
+        ("AddDate", [Value::Int(years), Value::Int(months), Value::Int(days)]) => {
+            Ok(Value::Time(add_date(time, *years, *months, *days)))
+        }
+        ("Truncate", [Value::Duration(by)]) => Ok(Value::Time(to_multiple(time, *by, false))),
+        ("Round", [Value::Duration(by)]) => Ok(Value::Time(to_multiple(time, *by, true))),
+        (_, [Value::Time(other)]) => Ok(compare(time, name, other)),
+        _ => Err(format!("no method {name}")),
+    }
 }
 
 fn time_part(time: &Time, name: &str) -> Value {
     let civil = time.civil();
     match name {
-        "UTC" => Value::Time(time.in_zone(jiff::tz::TimeZone::UTC)),
-        "Local" => Value::Time(time.in_zone(jiff::tz::TimeZone::system())),
+        "UTC" => Value::Time(time.in_zone(TimeZone::UTC)),
+        "Local" => Value::Time(time.in_zone(TimeZone::system())),
         "Location" => Value::Location(time.zone().clone()),
         "IsZero" => Value::Bool(time.is_zero()),
-        "Unix" => Value::Int(time.moment().as_second()),
-        "UnixMilli" => Value::Int(time.moment().as_millisecond()),
-        "UnixNano" => Value::Int(wrapped(time.nanoseconds())),
+        "IsDST" => Value::Bool(time.zone().to_offset_info(time.moment()).dst().is_dst()),
+        "Unix" => Value::Int64(time.moment().as_second()),
+        "UnixMilli" => Value::Int64(time.moment().as_millisecond()),
+        "UnixMicro" => Value::Int64(time.moment().as_microsecond()),
+        "UnixNano" => Value::Int64(low_bits(time.nanoseconds())),
         "Year" => Value::Int(i64::from(civil.year())),
         "Month" => Value::Month(i64::from(civil.month())),
         "Day" => Value::Int(i64::from(civil.day())),
@@ -150,84 +119,89 @@ fn time_part(time: &Time, name: &str) -> Value {
     }
 }
 
-/// Go's nanoseconds wrap round outside the years that they can say.
-#[expect(clippy::cast_possible_truncation, reason = "Go's own overflow")]
-fn wrapped(nanoseconds: i128) -> i64 {
-    nanoseconds as i64
+fn compare(time: &Time, name: &str, other: &Time) -> Value {
+    let order = time.moment().cmp(&other.moment());
+    match name {
+        "Sub" => Value::Duration(time.since(other)),
+        "Before" => Value::Bool(order == Ordering::Less),
+        "After" => Value::Bool(order == Ordering::Greater),
+        "Equal" => Value::Bool(order == Ordering::Equal),
+        _ => Value::Int(match order {
+            Ordering::Less => -1,
+            Ordering::Equal => 0,
+            Ordering::Greater => 1,
+        }),
+    }
 }
 
-/// Down, or to the nearest, multiple of `by` since Go's zero time.
-fn cut(time: &Time, by: Duration, nearest: bool) -> Time {
+/// The low 64 bits, as Go gives them for times that its type does not hold.
+fn low_bits(nanos: i128) -> i64 {
+    let mut low = [0; 8];
+    low.copy_from_slice(&nanos.to_le_bytes()[..8]);
+    i64::from_le_bytes(low)
+}
+
+/// To a multiple of `by` since the zero time: the one below, or the nearest.
+fn to_multiple(time: &Time, by: Duration, nearest: bool) -> Time {
     if by.0 <= 0 {
         return time.clone();
     }
-    let zero = Time::zero().nanoseconds();
     let by = i128::from(by.0);
-    let over = (time.nanoseconds() - zero).rem_euclid(by);
+    let over = (time.nanoseconds() - Time::zero().nanoseconds()).rem_euclid(by);
     let up = if nearest && over * 2 >= by { by } else { 0 };
     time.at_nanoseconds(time.nanoseconds() - over + up)
 }
 
-/// Years, months and days on the calendar; days beyond a month's end run into the next, as in Go.
-fn add_date(time: &Time, arguments: &[Value]) -> Result<Value, CallError> {
-    let [Value::Int(years), Value::Int(months), Value::Int(days)] = arguments else {
-        return Err(match arguments.iter().find(|value| !matches!(value, Value::Int(_))) {
-            Some(other) if arguments.len() == 3 => CallError::wrong_type("int", other),
-            _ => CallError::count("AddDate", 3, arguments.len()),
-        });
-    };
+/// Moves the calendar date; a day that the month lacks runs over into the next month. Beyond the
+/// calendar the time stays.
+fn add_date(time: &Time, years: i64, months: i64, days: i64) -> Time {
     let civil = time.civil();
-    let months = i64::from(civil.year()) * 12 + i64::from(civil.month()) - 1
-        + years.saturating_mul(12).saturating_add(*months);
-    let (year, month) =
-        (i16::try_from(months.div_euclid(12)), i8::try_from(months.rem_euclid(12) + 1));
-    let moved = year
-        .ok()
-        .zip(month.ok())
-        .and_then(|(year, month)| jiff::civil::Date::new(year, month, 1).ok())
-        .and_then(|first| {
-            let days = days.checked_add(i64::from(civil.day()) - 1)?;
-            let date = first.checked_add(SignedDuration::from_hours(days.checked_mul(24)?)).ok()?;
-            let at =
-                date.at(civil.hour(), civil.minute(), civil.second(), civil.subsec_nanosecond());
-            time.zone().to_timestamp(at).ok()
-        });
-    Ok(Value::Time(
-        moved.map_or_else(|| time.clone(), |moment| Time::new(moment, time.zone().clone())),
-    ))
+    let moved = || -> Option<Timestamp> {
+        let months = i64::from(civil.month() - 1).checked_add(months)?;
+        let years =
+            i64::from(civil.year()).checked_add(years)?.checked_add(months.div_euclid(12))?;
+        let month = i8::try_from(months.rem_euclid(12) + 1).ok()?;
+        let first = Date::new(i16::try_from(years).ok()?, month, 1).ok()?;
+        let days = i64::from(civil.day() - 1).checked_add(days)?;
+        let date = first.checked_add(Span::new().try_days(days).ok()?).ok()?;
+        time.zone().to_timestamp(DateTime::from_parts(date, civil.time())).ok()
+    };
+    moved().map_or_else(|| time.clone(), |moment| Time::new(moment, time.zone().clone()))
 }
 
-fn duration_method(time: Duration, name: &str, arguments: &[Value]) -> Answer {
-    if !DURATION.contains(&name) {
-        return None;
-    }
-    #[expect(clippy::cast_precision_loss, reason = "Go's floats lose as much")]
-    let per = |unit: i64| Value::Float(time.0 as f64 / unit as f64);
-    Some(match name {
-        "Truncate" => span(name, arguments).map(|by| {
-            Value::Duration(if by.0 <= 0 { time } else { Duration(time.0 - time.0 % by.0) })
-        }),
-        "Round" => span(name, arguments).map(|by| Value::Duration(rounded(time, by))),
-        _ => none(name, arguments).map(|()| match name {
-            "Abs" => Value::Duration(Duration(time.0.saturating_abs())),
-            "Hours" => per(3_600_000_000_000),
-            "Minutes" => per(60_000_000_000),
-            "Seconds" => per(1_000_000_000),
-            "Milliseconds" => Value::Int(time.0 / 1_000_000),
-            "Microseconds" => Value::Int(time.0 / 1_000),
-            "Nanoseconds" => Value::Int(time.0),
-            _ => time.to_string().into(),
-        }),
-    })
-}
+#[cfg(test)]
+mod tests {
+    use jiff::tz::TimeZone;
 
-/// To the nearest multiple, halves away from zero.
-fn rounded(time: Duration, by: Duration) -> Duration {
-    if by.0 <= 0 {
-        return time;
+    use super::{add_date, call, to_multiple};
+    use crate::time::{Duration, Time};
+    use crate::value::Value;
+
+    fn at(text: &str) -> Time {
+        Time::new(text.parse().unwrap(), TimeZone::UTC)
     }
-    let over = time.0 % by.0;
-    let up =
-        if over.unsigned_abs() * 2 >= by.0.unsigned_abs() { by.0 * time.0.signum() } else { 0 };
-    Duration((time.0 - over).saturating_add(up))
+
+    #[test]
+    fn a_day_that_a_month_lacks_runs_over() {
+        let moved = add_date(&at("2026-01-31T10:00:00Z"), 0, 1, 0);
+        assert_eq!(moved.to_string(), "2026-03-03 10:00:00 +0000 UTC");
+    }
+
+    #[test]
+    fn multiples_count_from_the_zero_time() {
+        let day = Duration(86_400_000_000_000);
+        let low = to_multiple(&at("2026-11-22T12:00:00Z"), day, false);
+        assert_eq!(low.to_string(), "2026-11-22 00:00:00 +0000 UTC");
+        let near = to_multiple(&at("2026-11-22T12:00:00Z"), day, true);
+        assert_eq!(near.to_string(), "2026-11-23 00:00:00 +0000 UTC");
+    }
+
+    #[test]
+    fn far_times_do_not_overflow() {
+        let far = Value::Time(at("9999-12-30T00:00:00Z"));
+        assert!(call(&far, "Add", &[Value::Duration(Duration(i64::MAX))]).is_ok());
+        assert!(call(&far, "UnixNano", &[]).is_ok());
+        let all = [Value::Int(i64::MAX), Value::Int(i64::MAX), Value::Int(i64::MAX)];
+        assert!(call(&far, "AddDate", &all).is_ok());
+    }
 }

@@ -1,666 +1,631 @@
-//! Tokens into trees. Knows the grammar and which functions exist; evaluates nothing.
+//! From tokens to templates.
+//!
+//! Follows Go's `text/template/parse`, messages included, but keeps the open blocks on a list of
+//! its own instead of the stack: only parentheses recurse, and they are counted.
 
+use std::borrow::Cow;
+use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::lex::{Token, TokenKind, lex};
-use crate::node::{Branch, Call, Command, Expr, ExprKind, Node, Pipe, Place};
+use crate::lex::{Kind, Lexer, Token};
+use crate::number;
+use crate::quote;
+use crate::tree::{Command, Node, NodeKind, Op, Pipe, Source, Template};
 use crate::value::Value;
 
-/// One named template out of a text.
-#[derive(Clone, Debug)]
-pub(crate) struct Parsed {
-    pub(crate) name: Arc<str>,
-    pub(crate) nodes: Vec<Node>,
-}
+/// Parentheses nest at most this deep.
+const PARENS_MAX: usize = 100;
 
-impl Parsed {
-    /// Whether it has nothing but white space, so that it must not replace another.
-    pub(crate) fn is_blank(&self) -> bool {
-        self.nodes.iter().all(|node| matches!(node, Node::Text(text) if text.trim().is_empty()))
-    }
-}
+/// The templates of one source text by name.
+pub(crate) type Templates = HashMap<Arc<str>, Arc<Template>>;
 
-/// A text that is no template; `Depth` is nesting deeper than asked for.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum ParseError {
-    Wrong { line: usize, text: String },
-    Depth,
-}
-
-/// The templates in `text`: those that it defines, and last the text itself under `name`.
+/// Parses a text; its own top level becomes the template `name`.
+///
+/// # Errors
+/// A message such as `template: name:3: unexpected EOF`.
 pub(crate) fn parse(
     name: &str,
     text: &str,
-    knows: &dyn Fn(&str) -> bool,
-    depth_max: usize,
-) -> Result<Vec<Parsed>> {
-    let lines = Lines::of(text);
-    let tokens =
-        lex(text).map_err(|e| ParseError::Wrong { line: lines.place(e.at).line, text: e.text })?;
+    is_function: &dyn Fn(&str) -> bool,
+) -> Result<Templates, String> {
+    let source = Arc::new(Source { name: name.to_owned(), text: text.to_owned() });
     let mut parser = Parser {
-        tokens: &tokens,
-        next: 0,
-        lines,
-        knows,
-        variables: vec!["$".into()],
-        ranges: 0,
-        depth: 0,
-        depth_max,
-        defined: Vec::new(),
+        lexer: Lexer::new(text),
+        ahead: Vec::new(),
+        line: 1,
+        action_line: 0,
+        parens: 0,
+        source,
+        bodies: vec![Body::new(name.to_owned(), BodyKind::Top)],
+        done: HashMap::new(),
+        is_function,
     };
-    let nodes = parser.top()?;
-    let mut defined = parser.defined;
-    defined.push(Parsed { name: name.into(), nodes });
-    Ok(defined)
-}
-
-/// Bytes to lines.
-struct Lines {
-    starts: Vec<usize>,
-}
-
-impl Lines {
-    fn of(text: &str) -> Self {
-        let mut starts = vec![0];
-        starts.extend(text.bytes().enumerate().filter(|(_, b)| *b == b'\n').map(|(i, _)| i + 1));
-        Self { starts }
-    }
-
-    fn place(&self, at: usize) -> Place {
-        let line = self.starts.partition_point(|start| *start <= at);
-        Place { line, column: at - self.starts[line - 1] }
+    match parser.run() {
+        Ok(()) => Ok(parser.done),
+        Err(message) => Err(format!("template: {name}:{}: {message}", parser.line)),
     }
 }
 
 struct Parser<'a> {
-    tokens: &'a [Token],
-    next: usize,
-    lines: Lines,
-    knows: &'a dyn Fn(&str) -> bool,
-    variables: Vec<Arc<str>>,
-    ranges: usize,
-    depth: usize,
-    depth_max: usize,
-    defined: Vec<Parsed>,
+    lexer: Lexer<'a>,
+    /// Tokens read and put back, the next one last.
+    ahead: Vec<Token<'a>>,
+    /// Where the lexer is, for messages.
+    line: usize,
+    /// Where the action in work began; 0 outside of one.
+    action_line: usize,
+    parens: usize,
+    source: Arc<Source>,
+    bodies: Vec<Body>,
+    done: Templates,
+    is_function: &'a dyn Fn(&str) -> bool,
 }
 
-/// How a list of nodes ended.
-#[derive(PartialEq, Eq)]
-enum End {
-    End,
-    Else,
+/// A template in work.
+struct Body {
+    name: String,
+    kind: BodyKind,
+    ops: Vec<Op>,
+    vars: Vec<String>,
+    blocks: Vec<Block>,
 }
 
-type Result<T> = std::result::Result<T, ParseError>;
+enum BodyKind {
+    Top,
+    Define,
+    /// `{{block}}`: run where it is defined.
+    Block {
+        pos: usize,
+        pipe: Pipe,
+    },
+}
+
+/// An open `if`, `with` or `range`.
+struct Block {
+    word: Word,
+    /// The operation that opened it.
+    open: usize,
+    /// How many variables were visible before.
+    vars: usize,
+    /// After `{{else}}`.
+    in_else: bool,
+    /// Written `else if`: closed by the same `{{end}}` as the one around it.
+    chained: bool,
+    /// Operations that jump to the end.
+    exits: Vec<usize>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Word {
+    If,
+    With,
+    Range,
+}
+
+impl Word {
+    fn text(self) -> &'static str {
+        match self {
+            Self::If => "if",
+            Self::With => "with",
+            Self::Range => "range",
+        }
+    }
+}
+
+impl Body {
+    fn new(name: String, kind: BodyKind) -> Self {
+        Self { name, kind, ops: Vec::new(), vars: vec!["$".to_owned()], blocks: Vec::new() }
+    }
+}
+
+type Parsed<T> = Result<T, String>;
 
 impl<'a> Parser<'a> {
-    fn token(&mut self) -> &'a Token {
-        let token = &self.tokens[self.next];
-        self.next = (self.next + 1).min(self.tokens.len() - 1);
-        token
-    }
-
-    fn peek(&self) -> &'a Token {
-        &self.tokens[self.next]
-    }
-
-    fn skip_space(&mut self) {
-        while self.peek().kind == TokenKind::Space {
-            self.next += 1;
+    fn next(&mut self) -> Token<'a> {
+        match self.ahead.pop() {
+            Some(token) => token,
+            None => {
+                let token = self.lexer.next_token();
+                self.line = token.line;
+                token
+            }
         }
     }
 
-    fn token_after_space(&mut self) -> &'a Token {
-        self.skip_space();
-        self.token()
+    fn put_back(&mut self, token: Token<'a>) {
+        self.ahead.push(token);
     }
 
-    fn peek_after_space(&mut self) -> &'a Token {
-        self.skip_space();
+    fn peek(&mut self) -> &Token<'a> {
+        if self.ahead.is_empty() {
+            let token = self.next();
+            self.ahead.push(token);
+        }
+        &self.ahead[self.ahead.len() - 1]
+    }
+
+    fn next_non_space(&mut self) -> Token<'a> {
+        loop {
+            let token = self.next();
+            if token.kind != Kind::Space {
+                return token;
+            }
+        }
+    }
+
+    fn peek_non_space(&mut self) -> &Token<'a> {
+        let token = self.next_non_space();
+        self.put_back(token);
         self.peek()
     }
 
-    fn fail<T>(&self, text: impl Into<String>) -> Result<T> {
-        let at = self.tokens[self.next.saturating_sub(1)].at;
-        Err(ParseError::Wrong { line: self.lines.place(at).line, text: text.into() })
-    }
-
-    fn unexpected<T>(&self, token: &Token, context: &str) -> Result<T> {
-        let what = match token.kind {
-            TokenKind::Eof => return self.fail("unexpected EOF"),
-            TokenKind::Keyword => format!("<{}>", token.text),
-            TokenKind::Quoted | TokenKind::RawText | TokenKind::Text => {
-                crate::printf::quoted(&token.text)
-            }
-            _ => crate::printf::quoted(&token.text),
-        };
-        self.fail(format!("unexpected {what} in {context}"))
-    }
-
-    fn deeper<T>(&mut self, then: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
-        if self.depth == self.depth_max {
-            return Err(ParseError::Depth);
+    fn unexpected<T>(&self, token: &Token<'_>, context: &str) -> Parsed<T> {
+        if token.kind != Kind::Error {
+            return Err(format!("unexpected {token} in {context}"));
         }
-        self.depth += 1;
-        let done = then(self);
-        self.depth -= 1;
-        done
+        if self.action_line == 0 || self.action_line == token.line {
+            return Err(token.to_string());
+        }
+        let action = if token.text.ends_with(" action") { "" } else { " in action" };
+        Err(format!("{token}{action} started at {}:{}", self.source.name, self.action_line))
     }
 
-    /// The text outside all definitions.
-    fn top(&mut self) -> Result<Vec<Node>> {
-        let mut nodes = Vec::new();
+    fn expect(&mut self, kind: Kind, context: &str) -> Parsed<Token<'a>> {
+        let token = self.next_non_space();
+        if token.kind == kind { Ok(token) } else { self.unexpected(&token, context) }
+    }
+
+    fn body(&mut self) -> &mut Body {
+        let last = self.bodies.len() - 1;
+        &mut self.bodies[last]
+    }
+
+    fn emit(&mut self, op: Op) -> usize {
+        let ops = &mut self.body().ops;
+        ops.push(op);
+        ops.len() - 1
+    }
+
+    fn run(&mut self) -> Parsed<()> {
         loop {
-            let token = self.token();
+            let token = self.next_non_space();
             match token.kind {
-                TokenKind::Eof => return Ok(nodes),
-                TokenKind::Text => nodes.push(Node::Text(token.text.as_str().into())),
-                _ => {
-                    let word = self.peek_after_space();
-                    if word.kind == TokenKind::Keyword && word.text == "define" {
-                        self.token();
-                        self.define()?;
-                        continue;
-                    }
-                    match self.action(token)? {
-                        Step::Node(node) => nodes.push(node),
-                        Step::End => return self.fail("unexpected {{end}}"),
-                        Step::Else => return self.fail("unexpected {{else}}"),
-                    }
+                Kind::Text => {
+                    let range = token.pos..token.pos + token.text.len();
+                    self.emit(Op::Text(range));
                 }
+                Kind::LeftDelim => {
+                    self.action_line = token.line;
+                    self.action()?;
+                    self.action_line = 0;
+                }
+                Kind::Eof if self.bodies.len() == 1 && self.body().blocks.is_empty() => break,
+                Kind::Eof => return Err("unexpected EOF".to_owned()),
+                _ => return self.unexpected(&token, "input"),
+            }
+        }
+        match self.bodies.pop() {
+            Some(body) => self.finish(body),
+            None => Ok(()),
+        }
+    }
+
+    /// Adds a template; a blank one never replaces another.
+    fn finish(&mut self, body: Body) -> Parsed<()> {
+        let name: Arc<str> = body.name.into();
+        let template = Template { name: name.clone(), source: self.source.clone(), ops: body.ops };
+        match self.done.get(&name) {
+            Some(old) if !old.is_blank() && !template.is_blank() => Err(format!(
+                "template: multiple definition of template {}",
+                quote::go(&template.name)
+            )),
+            Some(old) if !old.is_blank() => Ok(()),
+            _ => {
+                self.done.insert(name, Arc::new(template));
+                Ok(())
             }
         }
     }
 
-    fn define(&mut self) -> Result<()> {
-        let name = self.template_name("define clause")?;
-        self.expect_close("define clause")?;
-        let outer = std::mem::replace(&mut self.variables, vec!["$".into()]);
-        let ranges = std::mem::take(&mut self.ranges);
-        let (nodes, end) = self.deeper(Self::list)?;
-        if end == End::Else {
-            return self.fail("unexpected {{else}} in define clause");
+    fn action(&mut self) -> Parsed<()> {
+        let token = self.next_non_space();
+        match token.kind {
+            Kind::Define if self.bodies.len() == 1 && self.body().blocks.is_empty() => {
+                self.define()
+            }
+            Kind::Block => self.block(),
+            Kind::Break => self.leave_range("{{break}}"),
+            Kind::Continue => self.leave_range("{{continue}}"),
+            Kind::Else => self.otherwise(),
+            Kind::End => self.end(),
+            Kind::If => self.open(Word::If, false),
+            Kind::Range => self.open(Word::Range, false),
+            Kind::Template => self.call(),
+            Kind::With => self.open(Word::With, false),
+            _ => {
+                self.put_back(token);
+                let pipe = self.pipeline("command", Kind::RightDelim)?;
+                self.emit(Op::Action(pipe));
+                Ok(())
+            }
         }
-        self.ranges = ranges;
-        self.variables = outer;
-        self.defined.push(Parsed { name, nodes });
+    }
+
+    fn define(&mut self) -> Parsed<()> {
+        let token = self.next_non_space();
+        let (name, _) = self.template_name(&token, "define clause")?;
+        self.expect(Kind::RightDelim, "define clause")?;
+        self.bodies.push(Body::new(name, BodyKind::Define));
         Ok(())
     }
 
-    fn template_name(&mut self, context: &str) -> Result<Arc<str>> {
-        let token = self.token_after_space();
+    fn block(&mut self) -> Parsed<()> {
+        let token = self.next_non_space();
+        let (name, pos) = self.template_name(&token, "block clause")?;
+        let pipe = self.pipeline("block clause", Kind::RightDelim)?;
+        self.bodies.push(Body::new(name, BodyKind::Block { pos, pipe }));
+        Ok(())
+    }
+
+    fn call(&mut self) -> Parsed<()> {
+        let token = self.next_non_space();
+        let (name, pos) = self.template_name(&token, "template clause")?;
+        let next = self.next_non_space();
+        let pipe = if next.kind == Kind::RightDelim {
+            None
+        } else {
+            self.put_back(next);
+            Some(self.pipeline("template clause", Kind::RightDelim)?)
+        };
+        self.emit(Op::Call { pos, name: name.into(), pipe });
+        Ok(())
+    }
+
+    fn template_name(&self, token: &Token<'_>, context: &str) -> Parsed<(String, usize)> {
         match token.kind {
-            TokenKind::Quoted | TokenKind::RawText => match unquote(&token.text) {
-                Some(name) => Ok(name.into()),
-                None => self.fail("invalid syntax"),
+            Kind::String | Kind::RawString => match quote::unquote(&token.text) {
+                Some(name) => Ok((name, token.pos)),
+                None => Err("invalid syntax".to_owned()),
             },
             _ => self.unexpected(token, context),
         }
     }
 
-    fn expect_close(&mut self, context: &str) -> Result<()> {
-        let token = self.token_after_space();
-        if token.kind == TokenKind::Close { Ok(()) } else { self.unexpected(token, context) }
+    fn open(&mut self, word: Word, chained: bool) -> Parsed<()> {
+        let vars = self.body().vars.len();
+        let pipe = self.pipeline(word.text(), Kind::RightDelim)?;
+        let open = self.emit(match word {
+            Word::If => Op::If { pipe, otherwise: 0 },
+            Word::With => Op::With { pipe, otherwise: 0 },
+            Word::Range => Op::Range { pipe, otherwise: 0 },
+        });
+        let exits = Vec::new();
+        self.body().blocks.push(Block { word, open, vars, in_else: false, chained, exits });
+        Ok(())
     }
 
-    /// Nodes up to `{{end}}` or `{{else`.
-    fn list(&mut self) -> Result<(Vec<Node>, End)> {
-        let mut nodes = Vec::new();
-        loop {
-            let token = self.token();
-            match token.kind {
-                TokenKind::Eof => return self.fail("unexpected EOF"),
-                TokenKind::Text => nodes.push(Node::Text(token.text.as_str().into())),
-                _ => match self.action(token)? {
-                    Step::Node(node) => nodes.push(node),
-                    Step::End => return Ok((nodes, End::End)),
-                    Step::Else => return Ok((nodes, End::Else)),
-                },
+    fn otherwise(&mut self) -> Parsed<()> {
+        let follow = match self.peek_non_space().kind {
+            Kind::If => Some(Word::If),
+            Kind::With => Some(Word::With),
+            _ => {
+                self.expect(Kind::RightDelim, "else")?;
+                None
+            }
+        };
+        let Some(block) = self.body().blocks.last() else {
+            return Err(self.stray("{{else}}"));
+        };
+        let (word, in_else) = (block.word, block.in_else);
+        if in_else {
+            return Err("expected end; found {{else}}".to_owned());
+        }
+        self.close_branch();
+        match follow {
+            None => Ok(()),
+            Some(next) if next == word => {
+                self.next_non_space();
+                self.open(next, true)
+            }
+            Some(_) => {
+                let token = self.next_non_space();
+                self.unexpected(&token, "input")
             }
         }
     }
 
-    /// What `{{` begins.
-    fn action(&mut self, _open: &Token) -> Result<Step> {
-        let word = self.peek_after_space();
-        if word.kind == TokenKind::Keyword {
-            self.token();
-            let place = self.lines.place(word.at);
-            return match word.text.as_str() {
-                "if" => self.branch(place, "if").map(|b| Step::Node(Node::If(b))),
-                "with" => self.branch(place, "with").map(|b| Step::Node(Node::With(b))),
-                "range" => self.branch(place, "range").map(|b| Step::Node(Node::Range(b))),
-                "template" => self.call().map(|c| Step::Node(Node::Call(c))),
-                "block" => self.block().map(|c| Step::Node(Node::Call(c))),
-                "break" => self.jump("break", Node::Break),
-                "continue" => self.jump("continue", Node::Continue),
-                "end" => self.expect_close("end").map(|()| Step::End),
-                "else" => Ok(Step::Else),
-                _ => self.unexpected(word, "command"),
-            };
-        }
-        let place = self.lines.place(word.at);
-        let pipe = self.pipe("command", TokenKind::Close)?;
-        Ok(Step::Node(Node::Action(place, pipe)))
+    /// Ends the first branch of the innermost block, and lets its test jump here.
+    fn close_branch(&mut self) {
+        let body = self.body();
+        let scopes = chain_length(&body.blocks);
+        let Some(block) = body.blocks.last_mut() else { return };
+        let exit = body.ops.len();
+        body.ops.push(match block.word {
+            Word::Range => Op::Next { body: block.open + 1, end: 0 },
+            Word::If | Word::With => Op::Leave { scopes, to: 0 },
+        });
+        block.exits.push(exit);
+        block.in_else = true;
+        let here = body.ops.len();
+        let open = block.open;
+        set_target(&mut body.ops[open], here);
     }
 
-    fn jump(&mut self, word: &str, node: Node) -> Result<Step> {
-        let token = self.token_after_space();
-        if token.kind != TokenKind::Close {
-            return self.unexpected(token, &format!("{{{{{word}}}}}"));
+    fn end(&mut self) -> Parsed<()> {
+        self.expect(Kind::RightDelim, "end")?;
+        if self.body().blocks.is_empty() {
+            return self.end_body();
         }
-        if self.ranges == 0 {
-            return self.fail(format!("{{{{{word}}}}} outside {{{{range}}}}"));
+        if self.body().blocks.last().is_some_and(|block| !block.in_else) {
+            self.close_branch();
         }
-        Ok(Step::Node(node))
+        // What the last test jumps to when it fails: nothing but the end of its scopes.
+        let scopes = chain_length(&self.body().blocks);
+        let last = self.emit(Op::Leave { scopes, to: 0 });
+        let mut exits = vec![last];
+        let body = self.body();
+        while let Some(block) = body.blocks.pop() {
+            exits.extend(block.exits);
+            body.vars.truncate(block.vars);
+            if !block.chained {
+                break;
+            }
+        }
+        let here = body.ops.len();
+        for exit in exits {
+            set_target(&mut body.ops[exit], here);
+        }
+        Ok(())
     }
 
-    fn branch(&mut self, place: Place, context: &str) -> Result<Branch> {
-        let outer = self.variables.len();
-        let pipe = self.pipe(context, TokenKind::Close)?;
-        if context == "range" {
-            self.ranges += 1;
+    /// `{{end}}` outside of the blocks of a body.
+    fn end_body(&mut self) -> Parsed<()> {
+        if self.bodies.len() == 1 {
+            return Err(self.stray("{{end}}"));
         }
-        let (body, end) = self.deeper(Self::list)?;
-        if context == "range" {
-            self.ranges -= 1;
-        }
-        let otherwise = if end == End::Else { self.otherwise(context)? } else { Vec::new() };
-        self.variables.truncate(outer);
-        Ok(Branch { place, pipe, body, otherwise })
-    }
-
-    /// After `{{else`: a plain body, or `if`/`with` again, which shares the `{{end}}`.
-    fn otherwise(&mut self, context: &str) -> Result<Vec<Node>> {
-        let word = self.peek_after_space();
-        if word.kind == TokenKind::Keyword && word.text == context && context != "range" {
-            self.token();
-            let place = self.lines.place(word.at);
-            let branch = self.deeper(|parser| parser.branch(place, context))?;
-            return Ok(vec![if context == "if" { Node::If(branch) } else { Node::With(branch) }]);
-        }
-        self.expect_close("else")?;
-        let (nodes, end) = self.deeper(Self::list)?;
-        if end == End::Else {
-            return self.fail("expected end; found {{else}}");
-        }
-        Ok(nodes)
-    }
-
-    fn call(&mut self) -> Result<Call> {
-        let at = self.peek_after_space().at;
-        let place = self.lines.place(at);
-        let name = self.template_name("template clause")?;
-        let pipe = if self.peek_after_space().kind == TokenKind::Close {
-            self.token();
-            None
-        } else {
-            Some(self.pipe("template clause", TokenKind::Close)?)
+        let Some(body) = self.bodies.pop() else { return Ok(()) };
+        let Body { name, kind, ops, .. } = body;
+        let call = match kind {
+            BodyKind::Block { pos, pipe } => {
+                Some(Op::Call { pos, name: name.as_str().into(), pipe: Some(pipe) })
+            }
+            BodyKind::Top | BodyKind::Define => None,
         };
-        Ok(Call { place, name, pipe })
-    }
-
-    fn block(&mut self) -> Result<Call> {
-        let at = self.peek_after_space().at;
-        let place = self.lines.place(at);
-        let name = self.template_name("block clause")?;
-        let pipe = self.pipe("block clause", TokenKind::Close)?;
-        let outer = std::mem::replace(&mut self.variables, vec!["$".into()]);
-        let ranges = std::mem::take(&mut self.ranges);
-        let (nodes, end) = self.deeper(Self::list)?;
-        if end == End::Else {
-            return self.fail("unexpected {{else}} in block clause");
+        self.finish(Body { ops, ..Body::new(name, BodyKind::Define) })?;
+        if let Some(op) = call {
+            self.emit(op);
         }
-        self.ranges = ranges;
-        self.variables = outer;
-        self.defined.push(Parsed { name: Arc::clone(&name), nodes });
-        Ok(Call { place, name, pipe: Some(pipe) })
+        Ok(())
     }
 
-    fn pipe(&mut self, context: &str, end: TokenKind) -> Result<Pipe> {
-        let (variables, assigns) = self.declarations(context)?;
-        let mut pipe = Pipe { variables, assigns, commands: Vec::new() };
+    fn stray(&mut self, what: &str) -> String {
+        match self.body().kind {
+            BodyKind::Top => format!("unexpected {what}"),
+            BodyKind::Define => format!("unexpected {what} in define clause"),
+            BodyKind::Block { .. } => format!("unexpected {what} in block clause"),
+        }
+    }
+
+    fn leave_range(&mut self, what: &str) -> Parsed<()> {
+        let token = self.next_non_space();
+        if token.kind != Kind::RightDelim {
+            return self.unexpected(&token, what);
+        }
+        let body = self.body();
+        let inner = body.blocks.iter().rev();
+        let levels = inner.take_while(|block| block.word != Word::Range || block.in_else).count();
+        let Some(at) = body.blocks.len().checked_sub(levels + 1) else {
+            return Err(format!("{what} outside {{{{range}}}}"));
+        };
+        let end = body.ops.len();
+        let op = match what {
+            "{{break}}" => Op::Leave { scopes: levels + 1, to: 0 },
+            _ => {
+                // Close the inner scopes, then do what the end of the body does.
+                body.ops.push(Op::Leave { scopes: levels, to: end + 1 });
+                Op::Next { body: body.blocks[at].open + 1, end: 0 }
+            }
+        };
+        let exit = body.ops.len();
+        body.ops.push(op);
+        body.blocks[at].exits.push(exit);
+        Ok(())
+    }
+
+    fn pipeline(&mut self, context: &str, end: Kind) -> Parsed<Pipe> {
+        let pos = self.peek_non_space().pos;
+        let mut pipe = Pipe { pos, assign: false, decl: Vec::new(), cmds: Vec::new() };
+        self.declarations(&mut pipe, context)?;
         loop {
-            let token = self.peek_after_space();
+            let token = self.next_non_space();
+            if token.kind == end {
+                break;
+            }
             match token.kind {
-                kind if kind == end => {
-                    self.token();
-                    self.check(&pipe, context)?;
-                    return Ok(pipe);
+                Kind::Bool
+                | Kind::CharConstant
+                | Kind::Dot
+                | Kind::Field
+                | Kind::Identifier
+                | Kind::Number
+                | Kind::Nil
+                | Kind::RawString
+                | Kind::String
+                | Kind::Variable
+                | Kind::LeftParen => {
+                    self.put_back(token);
+                    let cmd = self.command()?;
+                    pipe.cmds.push(cmd);
                 }
-                TokenKind::Bool
-                | TokenKind::Char
-                | TokenKind::Dot
-                | TokenKind::Field
-                | TokenKind::Identifier
-                | TokenKind::Number
-                | TokenKind::Nil
-                | TokenKind::RawText
-                | TokenKind::Quoted
-                | TokenKind::Variable
-                | TokenKind::OpenParen => {
-                    let command = self.command()?;
-                    pipe.commands.push(command);
+                _ => return self.unexpected(&token, context),
+            }
+        }
+        check_pipeline(&pipe, context)?;
+        Ok(pipe)
+    }
+
+    fn declarations(&mut self, pipe: &mut Pipe, context: &str) -> Parsed<()> {
+        while self.peek_non_space().kind == Kind::Variable {
+            let variable = self.next();
+            let after = self.peek().clone();
+            let next = self.peek_non_space().clone();
+            match next.kind {
+                Kind::Assign | Kind::Declare => {
+                    pipe.assign = next.kind == Kind::Assign;
+                    self.next_non_space();
+                    self.declare(pipe, &variable.text);
+                    return Ok(());
+                }
+                Kind::Char if next.text == "," => {
+                    self.next_non_space();
+                    self.declare(pipe, &variable.text);
+                    if context != "range" || pipe.decl.len() >= 2 {
+                        return Err(format!("too many declarations in {context}"));
+                    }
+                    let kind = self.peek_non_space().kind;
+                    if !matches!(kind, Kind::Variable | Kind::RightDelim | Kind::RightParen) {
+                        return Err("range can only initialize variables".to_owned());
+                    }
                 }
                 _ => {
-                    self.token();
-                    return self.unexpected(token, context);
+                    if after.kind == Kind::Space {
+                        self.put_back(after);
+                    }
+                    self.put_back(variable);
+                    return Ok(());
                 }
-            }
-        }
-    }
-
-    fn check(&self, pipe: &Pipe, context: &str) -> Result<()> {
-        if pipe.commands.is_empty() {
-            return self.fail(format!("missing value for {context}"));
-        }
-        for (i, command) in pipe.commands.iter().enumerate().skip(1) {
-            if matches!(
-                command.words[0].kind,
-                ExprKind::Dot | ExprKind::Nil | ExprKind::Constant(..)
-            ) {
-                return self.fail(format!("non executable command in pipeline stage {}", i + 1));
             }
         }
         Ok(())
     }
 
-    /// `$x :=`, `$x =` and, for range, `$i, $x :=`.
-    fn declarations(&mut self, context: &str) -> Result<(Vec<Arc<str>>, bool)> {
-        let mut names: Vec<Arc<str>> = Vec::new();
-        loop {
-            let start = self.next;
-            let variable = self.peek_after_space();
-            if variable.kind != TokenKind::Variable {
-                break;
-            }
-            self.token();
-            let sign = self.peek_after_space();
-            match sign.kind {
-                TokenKind::Declare | TokenKind::Assign => {
-                    self.token();
-                    names.push(variable.text.as_str().into());
-                    let assigns = sign.kind == TokenKind::Assign;
-                    if assigns {
-                        for name in &names {
-                            self.check_variable(name)?;
-                        }
-                    } else {
-                        self.variables.extend(names.iter().cloned());
-                    }
-                    return Ok((names, assigns));
-                }
-                TokenKind::Comma if context == "range" && names.is_empty() => {
-                    self.token();
-                    names.push(variable.text.as_str().into());
-                    let next = self.peek_after_space();
-                    if next.kind != TokenKind::Variable {
-                        return self.fail("range can only initialize variables");
-                    }
-                }
-                TokenKind::Comma if context == "range" => {
-                    return self.fail(format!("too many declarations in {context}"));
-                }
-                _ => {
-                    self.next = start;
-                    break;
-                }
-            }
-        }
-        if names.is_empty() {
-            Ok((names, false))
-        } else {
-            self.fail("range can only initialize variables")
-        }
+    fn declare(&mut self, pipe: &mut Pipe, name: &str) {
+        pipe.decl.push(name.into());
+        self.body().vars.push(name.to_owned());
     }
 
-    fn check_variable(&self, name: &str) -> Result<()> {
-        if self.variables.iter().any(|known| &**known == name) {
-            Ok(())
-        } else {
-            self.fail(format!("undefined variable {name:?}"))
-        }
-    }
-
-    fn command(&mut self) -> Result<Command> {
-        self.skip_space();
-        let place = self.lines.place(self.peek().at);
-        let mut words = Vec::new();
+    fn command(&mut self) -> Parsed<Command> {
+        let mut cmd = Command { pos: self.peek_non_space().pos, args: Vec::new() };
         loop {
-            self.skip_space();
-            if let Some(word) = self.operand()? {
-                words.push(word);
+            self.peek_non_space();
+            if let Some(operand) = self.operand()? {
+                cmd.args.push(operand);
             }
-            let token = self.token();
+            let token = self.next();
             match token.kind {
-                TokenKind::Space => continue,
-                TokenKind::Close | TokenKind::CloseParen => self.next -= 1,
-                TokenKind::Pipe => {
-                    let next = self.peek_after_space();
-                    if matches!(next.kind, TokenKind::Close | TokenKind::CloseParen) {
-                        return self.fail("missing value for command");
-                    }
-                }
-                _ => return self.unexpected(token, "operand"),
+                Kind::Space => continue,
+                Kind::RightDelim | Kind::RightParen => self.put_back(token),
+                Kind::Pipe => {}
+                _ => return self.unexpected(&token, "operand"),
             }
-            if words.is_empty() {
-                return self.fail("empty command");
-            }
-            return Ok(Command { place, words });
+            break;
         }
+        if cmd.args.is_empty() {
+            return Err("empty command".to_owned());
+        }
+        Ok(cmd)
     }
 
-    /// A term with the fields that follow it directly.
-    fn operand(&mut self) -> Result<Option<Expr>> {
-        let Some(mut expr) = self.term()? else { return Ok(None) };
-        if self.peek().kind != TokenKind::Field {
-            return Ok(Some(expr));
+    fn operand(&mut self) -> Parsed<Option<Node>> {
+        let Some(node) = self.term()? else { return Ok(None) };
+        if self.peek().kind != Kind::Field {
+            return Ok(Some(node));
         }
-        let place = self.lines.place(self.peek().at);
-        let mut names: Vec<Arc<str>> = Vec::new();
-        while self.peek().kind == TokenKind::Field {
-            names.push(self.token().text[1..].into());
+        let pos = self.peek().pos;
+        let mut names = Vec::new();
+        while self.peek().kind == Kind::Field {
+            names.push(field_name(&self.next().text));
         }
-        expr = match expr.kind {
-            ExprKind::Field(mut first) => {
-                first.extend(names);
-                Expr { place, kind: ExprKind::Field(first) }
+        let kind = match node.kind {
+            NodeKind::Field(mut first) => {
+                first.append(&mut names);
+                NodeKind::Field(first)
             }
-            ExprKind::Variable(name, mut first) => {
-                first.extend(names);
-                Expr { place, kind: ExprKind::Variable(name, first) }
+            NodeKind::Variable(mut first) => {
+                first.append(&mut names);
+                NodeKind::Variable(first)
             }
-            ExprKind::Nil | ExprKind::Constant(..) | ExprKind::Dot => {
-                return self.fail(format!(
-                    "unexpected . after term {}",
-                    crate::printf::quoted(&expr.to_string())
-                ));
+            NodeKind::Chain(..) | NodeKind::Function(_) | NodeKind::Pipe(_) => {
+                NodeKind::Chain(Box::new(node), names)
             }
-            _ => Expr { place, kind: ExprKind::Chain(Box::new(expr), names) },
+            _ => {
+                return Err(format!("unexpected . after term {}", quote::go(&node.to_string())));
+            }
         };
-        Ok(Some(expr))
+        Ok(Some(Node { pos, kind }))
     }
 
-    fn term(&mut self) -> Result<Option<Expr>> {
-        let token = self.peek_after_space();
-        let place = self.lines.place(token.at);
+    fn term(&mut self) -> Parsed<Option<Node>> {
+        let token = self.next_non_space();
+        let pos = token.pos;
         let kind = match token.kind {
-            TokenKind::Identifier => {
-                self.token();
-                if !(self.knows)(&token.text) {
-                    return self.fail(format!("function {:?} not defined", token.text));
+            Kind::Identifier if !(self.is_function)(&token.text) => {
+                return Err(format!("function {} not defined", quote::go(&token.text)));
+            }
+            Kind::Identifier => NodeKind::Function(owned(token.text)),
+            Kind::Dot => NodeKind::Dot,
+            Kind::Nil => NodeKind::Nil,
+            Kind::Variable if !self.body().vars.iter().any(|name| *name == token.text) => {
+                return Err(format!("undefined variable {}", quote::go(&token.text)));
+            }
+            Kind::Variable => NodeKind::Variable(vec![owned(token.text)]),
+            Kind::Field => NodeKind::Field(vec![field_name(&token.text)]),
+            Kind::Bool => NodeKind::Bool(token.text == "true"),
+            Kind::CharConstant | Kind::Number => NodeKind::Number(number::parse(&token.text)?),
+            Kind::LeftParen => {
+                self.parens += 1;
+                if self.parens > PARENS_MAX {
+                    return Err(format!("parentheses nested deeper than {PARENS_MAX}"));
                 }
-                ExprKind::Function(token.text.as_str().into())
+                let pipe = self.pipeline("parenthesized pipeline", Kind::RightParen)?;
+                self.parens -= 1;
+                NodeKind::Pipe(Box::new(pipe))
             }
-            TokenKind::Dot => ExprKind::Dot,
-            TokenKind::Nil => ExprKind::Nil,
-            TokenKind::Variable => {
-                self.token();
-                self.check_variable(&token.text)?;
-                return Ok(Some(Expr {
-                    place,
-                    kind: ExprKind::Variable(token.text.as_str().into(), Vec::new()),
-                }));
+            Kind::String | Kind::RawString => {
+                let text = quote::unquote(&token.text).ok_or("invalid syntax")?;
+                NodeKind::Str { quoted: owned(token.text), value: Value::from(text) }
             }
-            TokenKind::Field => ExprKind::Field(vec![token.text[1..].into()]),
-            TokenKind::Bool => {
-                ExprKind::Constant(Value::Bool(token.text == "true"), token.text.as_str().into())
+            _ => {
+                self.put_back(token);
+                return Ok(None);
             }
-            TokenKind::Number => match number(&token.text) {
-                Some(Ok(value)) => ExprKind::Constant(value, token.text.as_str().into()),
-                Some(Err(text)) => {
-                    self.token();
-                    return self.fail(text);
-                }
-                None => return self.fail(format!("illegal number syntax: {:?}", token.text)),
-            },
-            TokenKind::Char => {
-                match unquote(&token.text).map(|text| text.chars().collect::<Vec<_>>()) {
-                    Some(one) if one.len() == 1 => ExprKind::Constant(
-                        Value::Int(i64::from(u32::from(one[0]))),
-                        token.text.as_str().into(),
-                    ),
-                    _ => {
-                        self.token();
-                        return self.fail(format!("malformed character constant: {}", token.text));
-                    }
-                }
-            }
-            TokenKind::Quoted | TokenKind::RawText => match unquote(&token.text) {
-                Some(text) => ExprKind::Constant(text.into(), token.text.as_str().into()),
-                None => {
-                    self.token();
-                    return self.fail("invalid syntax");
-                }
-            },
-            TokenKind::OpenParen => {
-                self.token();
-                let pipe = self.deeper(|parser| {
-                    parser.pipe("parenthesized pipeline", TokenKind::CloseParen)
-                })?;
-                return Ok(Some(Expr { place, kind: ExprKind::Pipe(Box::new(pipe)) }));
-            }
-            _ => return Ok(None),
         };
-        if token.kind != TokenKind::Identifier {
-            self.token();
+        Ok(Some(Node { pos, kind }))
+    }
+}
+
+fn owned(text: Cow<'_, str>) -> Box<str> {
+    text.into_owned().into()
+}
+
+fn field_name(token: &str) -> Box<str> {
+    token.trim_start_matches('.').into()
+}
+
+/// How many scopes the innermost block and those it is chained to hold open.
+fn chain_length(blocks: &[Block]) -> usize {
+    1 + blocks.iter().rev().take_while(|block| block.chained).count()
+}
+
+fn set_target(op: &mut Op, target: usize) {
+    match op {
+        Op::If { otherwise, .. } | Op::With { otherwise, .. } | Op::Range { otherwise, .. } => {
+            *otherwise = target;
         }
-        Ok(Some(Expr { place, kind }))
+        Op::Next { end, .. } => *end = target,
+        Op::Leave { to, .. } => *to = target,
+        Op::Text(_) | Op::Action(_) | Op::Call { .. } => {}
     }
 }
 
-/// What an action contributes to the list that it stands in.
-enum Step {
-    Node(Node),
-    End,
-    Else,
-}
-
-/// Go's number literals; `None` is no number, `Some(Err)` one that we refuse.
-pub(crate) fn number(text: &str) -> Option<std::result::Result<Value, String>> {
-    if text.ends_with('i') {
-        return Some(Err(format!("imaginary numbers are not supported: {text}")));
+fn check_pipeline(pipe: &Pipe, context: &str) -> Parsed<()> {
+    if pipe.cmds.is_empty() {
+        return Err(format!("missing value for {context}"));
     }
-    let plain = text.trim_start_matches(['+', '-']);
-    let negative = text.starts_with('-');
-    if text.len() - plain.len() > 1 || !underscores_fit(plain) {
-        return None;
-    }
-    let digits = plain.replace('_', "");
-    let lower = digits.to_ascii_lowercase();
-    let (radix, body) = match lower.get(..2) {
-        Some("0x") => (16, &lower[2..]),
-        Some("0o") => (8, &lower[2..]),
-        Some("0b") => (2, &lower[2..]),
-        _ if lower.len() > 1
-            && lower.starts_with('0')
-            && lower.bytes().all(|b| b.is_ascii_digit()) =>
-        {
-            (8, &lower[1..])
-        }
-        _ => (10, lower.as_str()),
-    };
-    let is_float =
-        body.contains('.') || if radix == 16 { body.contains('p') } else { body.contains('e') };
-    if is_float {
-        let value = if radix == 16 { hex_float(body)? } else { decimal_float(&lower)? };
-        return Some(Ok(Value::Float(if negative { -value } else { value })));
-    }
-    if body.is_empty() || !body.chars().all(|c| c.is_digit(radix)) {
-        return None;
-    }
-    let value = i128::from_str_radix(body, radix).unwrap_or(i128::MAX);
-    let value = if negative { -value } else { value };
-    Some(i64::try_from(value).map(Value::Int).map_err(|_| format!("integer overflow: {text:?}")))
-}
-
-/// Only between digits or after a prefix.
-fn underscores_fit(text: &str) -> bool {
-    !text.ends_with('_')
-        && !text.starts_with('_')
-        && !text.contains("__")
-        && !text.contains("_.")
-        && !text.contains("._")
-}
-
-fn decimal_float(text: &str) -> Option<f64> {
-    text.starts_with(|c: char| c.is_ascii_digit() || c == '.').then(|| text.parse().ok())?
-}
-
-fn hex_float(text: &str) -> Option<f64> {
-    let (mantissa, exponent) = text.split_once('p')?;
-    let exponent: i32 = exponent.parse().ok()?;
-    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
-    let mut value = 0.0;
-    for c in whole.chars().chain(fraction.chars()) {
-        value = value * 16.0 + f64::from(c.to_digit(16)?);
-    }
-    let shift = i32::try_from(fraction.len()).ok()?.checked_mul(4)?;
-    (!whole.is_empty() || !fraction.is_empty()).then(|| value * 2f64.powi(exponent - shift))
-}
-
-/// Go's quoted, raw and character literals; `None` on a bad escape.
-pub(crate) fn unquote(literal: &str) -> Option<String> {
-    let inner = literal.get(1..literal.len().checked_sub(1)?)?;
-    if literal.starts_with('`') {
-        return Some(inner.replace('\r', ""));
-    }
-    let quote = literal.chars().next()?;
-    let mut bytes = Vec::with_capacity(inner.len());
-    let mut chars = inner.chars();
-    while let Some(c) = chars.next() {
-        if c != '\\' {
-            bytes.extend(c.encode_utf8(&mut [0; 4]).bytes());
-            continue;
-        }
-        match chars.next()? {
-            'a' => bytes.push(7),
-            'b' => bytes.push(8),
-            'f' => bytes.push(12),
-            'n' => bytes.push(b'\n'),
-            'r' => bytes.push(b'\r'),
-            't' => bytes.push(b'\t'),
-            'v' => bytes.push(11),
-            '\\' => bytes.push(b'\\'),
-            c if c == quote => bytes.push(u8::try_from(c).ok()?),
-            'x' => bytes.push(u8::try_from(digits(&mut chars, 2, 16, 0)?).ok()?),
-            'u' => bytes.extend(
-                char::from_u32(digits(&mut chars, 4, 16, 0)?)?.encode_utf8(&mut [0; 4]).bytes(),
-            ),
-            'U' => bytes.extend(
-                char::from_u32(digits(&mut chars, 8, 16, 0)?)?.encode_utf8(&mut [0; 4]).bytes(),
-            ),
-            c if c.is_digit(8) => {
-                bytes.push(u8::try_from(digits(&mut chars, 2, 8, c.to_digit(8)?)?).ok()?);
-            }
-            _ => return None,
+    for (index, cmd) in pipe.cmds.iter().enumerate().skip(1) {
+        if !cmd.args[0].kind.is_executable() {
+            return Err(format!("non executable command in pipeline stage {}", index + 1));
         }
     }
-    Some(String::from_utf8_lossy(&bytes).into_owned())
-}
-
-fn digits(chars: &mut std::str::Chars<'_>, count: usize, radix: u32, first: u32) -> Option<u32> {
-    (0..count).try_fold(first, |value, _| {
-        value.checked_mul(radix)?.checked_add(chars.next()?.to_digit(radix)?)
-    })
+    Ok(())
 }

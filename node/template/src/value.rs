@@ -5,7 +5,11 @@ use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::sync::Arc;
 
+use crate::call::Signature;
 use crate::time::{Duration, Time};
+
+/// Lists and maps made by templates nest at most this deep, so that printing and dropping them is bounded.
+const NEST_MAX: u16 = 100;
 
 /// A value under evaluation; cheap to clone.
 #[derive(Clone, Debug)]
@@ -14,8 +18,12 @@ pub enum Value {
     Nil,
     /// `true` or `false`.
     Bool(bool),
-    /// Every integer kind.
+    /// `int`: numbers written in templates, lengths, indexes.
     Int(i64),
+    /// `int64`, as Unix times are.
+    Int64(i64),
+    /// `uint8`: one byte of a text.
+    Byte(u8),
     /// `float64`.
     Float(f64),
     /// Text.
@@ -25,9 +33,9 @@ pub enum Value {
     /// A list of texts: `[]string`.
     Texts(Arc<Vec<Arc<str>>>),
     /// A list of anything: `[]interface {}`.
-    List(Arc<Vec<Value>>),
+    List(Arc<List>),
     /// `map[string]interface {}`.
-    Map(Arc<BTreeMap<Arc<str>, Value>>),
+    Map(Arc<Map>),
     /// A moment in a zone.
     Time(Time),
     /// A span of time.
@@ -40,6 +48,49 @@ pub enum Value {
     Location(jiff::tz::TimeZone),
     /// A value of the caller's own type.
     Object(Arc<dyn Object>),
+}
+
+/// A list of anything, of bounded depth.
+#[derive(Debug, Default)]
+pub struct List {
+    items: Vec<Value>,
+    depth: u16,
+}
+
+/// A map of anything by texts, of bounded depth.
+#[derive(Debug, Default)]
+pub struct Map {
+    entries: BTreeMap<Arc<str>, Value>,
+    depth: u16,
+}
+
+impl List {
+    /// The elements.
+    #[must_use]
+    pub fn items(&self) -> &[Value] {
+        &self.items
+    }
+}
+
+impl Map {
+    /// The entries.
+    #[must_use]
+    pub fn entries(&self) -> &BTreeMap<Arc<str>, Value> {
+        &self.entries
+    }
+}
+
+fn depth_over<'a>(values: impl Iterator<Item = &'a Value>) -> Result<u16, String> {
+    let inner = values.map(|value| match value {
+        Value::List(list) => list.depth,
+        Value::Map(map) => map.depth,
+        _ => 0,
+    });
+    let depth = inner.max().unwrap_or(0) + 1;
+    if depth > NEST_MAX {
+        return Err(format!("list or map nested deeper than {NEST_MAX}"));
+    }
+    Ok(depth)
 }
 
 /// Which context trusts a [`Value::Safe`].
@@ -75,13 +126,21 @@ pub trait Object: Debug + Send + Sync + 'static {
         false
     }
 
+    /// The parameters of the method `name`, so that arguments are checked before the call as Go does it;
+    /// without them the method checks for itself.
+    fn signature(&self, name: &str) -> Option<Signature> {
+        let _ = name;
+        None
+    }
+
     /// A struct's field, or a map's value: for a map an absent key is its zero value.
     fn field(&self, name: &str) -> Option<Value> {
         let _ = name;
         None
     }
 
-    /// A struct's fields in the order of their declaration: (Go name, JSON name, value).
+    /// A struct's fields in the order of their declaration: (Go name, JSON name, value). One with a
+    /// small Go name prints, but templates may not ask for it; one without a JSON name is not in JSON.
     fn fields(&self) -> Vec<(&'static str, &'static str, Value)> {
         Vec::new()
     }
@@ -89,6 +148,17 @@ pub trait Object: Debug + Send + Sync + 'static {
     /// Elements of a map (key, value; sorted) or slice (index, element).
     fn entries(&self) -> Vec<(Value, Value)> {
         Vec::new()
+    }
+
+    /// The element at `index` of a slice, or the entry there of a map.
+    fn entry(&self, index: usize) -> Option<(Value, Value)> {
+        self.entries().into_iter().nth(index)
+    }
+
+    /// A part of a slice, as a value of the same type; without an answer it becomes a plain list.
+    fn sliced(&self, from: usize, to: usize) -> Option<Value> {
+        let _ = (from, to);
+        None
     }
 
     /// Number of [`entries`](Self::entries).
@@ -99,6 +169,11 @@ pub trait Object: Debug + Send + Sync + 'static {
     /// Whether there are none.
     fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// Whether it is Go's nil map or slice, which JSON writes as `null`.
+    fn is_nil(&self) -> bool {
+        false
     }
 
     /// The text of Go's `String` method, when the type has one.
@@ -159,6 +234,28 @@ impl Value {
         Self::Text(text.into())
     }
 
+    /// A list of texts.
+    #[must_use]
+    pub fn texts<T: Into<Arc<str>>>(texts: impl IntoIterator<Item = T>) -> Self {
+        Self::Texts(Arc::new(texts.into_iter().map(Into::into).collect()))
+    }
+
+    /// A list of anything.
+    /// # Errors
+    /// When it would nest too deep.
+    pub fn list(items: Vec<Self>) -> Result<Self, String> {
+        let depth = depth_over(items.iter())?;
+        Ok(Self::List(Arc::new(List { items, depth })))
+    }
+
+    /// A map of anything.
+    /// # Errors
+    /// When it would nest too deep.
+    pub fn map(entries: BTreeMap<Arc<str>, Self>) -> Result<Self, String> {
+        let depth = depth_over(entries.values())?;
+        Ok(Self::Map(Arc::new(Map { entries, depth })))
+    }
+
     /// A value of the caller's own type.
     #[must_use]
     pub fn object(object: impl Object) -> Self {
@@ -172,6 +269,8 @@ impl Value {
             Self::Nil => "<nil>",
             Self::Bool(_) => "bool",
             Self::Int(_) => "int",
+            Self::Int64(_) => "int64",
+            Self::Byte(_) => "uint8",
             Self::Float(_) => "float64",
             Self::Text(_) => "string",
             Self::Safe(SafeKind::Html, _) => "template.HTML",
@@ -195,13 +294,14 @@ impl Value {
         match self {
             Self::Nil => false,
             Self::Bool(value) => *value,
-            Self::Int(n) | Self::Month(n) | Self::Weekday(n) => *n != 0,
+            Self::Int(n) | Self::Int64(n) | Self::Month(n) | Self::Weekday(n) => *n != 0,
+            Self::Byte(n) => *n != 0,
             Self::Duration(time) => time.0 != 0,
             Self::Float(f) => *f != 0.0,
             Self::Text(text) | Self::Safe(_, text) => !text.is_empty(),
             Self::Texts(list) => !list.is_empty(),
-            Self::List(list) => !list.is_empty(),
-            Self::Map(map) => !map.is_empty(),
+            Self::List(list) => !list.items.is_empty(),
+            Self::Map(map) => !map.entries.is_empty(),
             Self::Time(_) | Self::Location(_) => true,
             Self::Object(object) => object.kind() == Kind::Struct || !object.is_empty(),
         }
@@ -234,7 +334,7 @@ impl Value {
     #[must_use]
     pub fn as_int(&self) -> Option<i64> {
         match self {
-            Self::Int(n) | Self::Month(n) | Self::Weekday(n) => Some(*n),
+            Self::Int(n) | Self::Int64(n) | Self::Month(n) | Self::Weekday(n) => Some(*n),
             Self::Duration(time) => Some(time.0),
             _ => None,
         }
@@ -247,8 +347,8 @@ impl Value {
         match self {
             Self::Text(text) | Self::Safe(_, text) => Some(text.len()),
             Self::Texts(list) => Some(list.len()),
-            Self::List(list) => Some(list.len()),
-            Self::Map(map) => Some(map.len()),
+            Self::List(list) => Some(list.items.len()),
+            Self::Map(map) => Some(map.entries.len()),
             Self::Object(object) if object.kind() != Kind::Struct => Some(object.len()),
             _ => None,
         }
@@ -261,12 +361,42 @@ impl Value {
             |values: Vec<Value>| (0_i64..).map(Value::Int).zip(values).collect::<Vec<_>>();
         match self {
             Self::Texts(list) => Some(numbered(list.iter().cloned().map(Value::Text).collect())),
-            Self::List(list) => Some(numbered(list.to_vec())),
+            Self::List(list) => Some(numbered(list.items.clone())),
             Self::Map(map) => {
-                Some(map.iter().map(|(k, v)| (Value::Text(k.clone()), v.clone())).collect())
+                let entries = map.entries.iter();
+                Some(entries.map(|(k, v)| (Value::Text(k.clone()), v.clone())).collect())
             }
             Self::Object(object) if object.kind() != Kind::Struct => Some(object.entries()),
             _ => None,
+        }
+    }
+
+    /// The elements of a list.
+    #[must_use]
+    pub fn items(&self) -> Option<Vec<Self>> {
+        match self {
+            Self::Texts(texts) => Some(texts.iter().cloned().map(Self::Text).collect()),
+            Self::List(list) => Some(list.items.clone()),
+            Self::Object(object) if object.kind() == Kind::Slice => {
+                Some(object.entries().into_iter().map(|(_, item)| item).collect())
+            }
+            _ => None,
+        }
+    }
+
+    /// The number of an integer type without a name of its own.
+    pub(crate) fn plain_int(&self) -> Option<i64> {
+        match self {
+            Self::Int(n) | Self::Int64(n) => Some(*n),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn is_map(&self) -> bool {
+        match self {
+            Self::Map(_) => true,
+            Self::Object(object) => object.kind() == Kind::Map,
+            _ => false,
         }
     }
 }
@@ -292,5 +422,17 @@ impl From<bool> for Value {
 impl From<i64> for Value {
     fn from(value: i64) -> Self {
         Self::Int(value)
+    }
+}
+
+impl From<f64> for Value {
+    fn from(value: f64) -> Self {
+        Self::Float(value)
+    }
+}
+
+impl From<usize> for Value {
+    fn from(value: usize) -> Self {
+        Self::Int(i64::try_from(value).unwrap_or(i64::MAX))
     }
 }
