@@ -54,6 +54,7 @@ pub struct Threading {
 
 const SUBJECT: &str = r#"{{ template "email.default.subject" . }}"#;
 const DEFAULT_SUBJECT: &str = r#"{{ template "email.default.subject" . }}"#;
+const DEFAULT_TEXT: &str = r#"{{ template "email.default.text" . }}"#;
 const HTML: &str = r#"{{ template "email.default.html" . }}"#;
 
 /// Reads a block of `email_configs`.
@@ -315,7 +316,11 @@ impl Sender {
             headers.insert("References".to_owned(), thread.clone());
             headers.insert("In-Reply-To".to_owned(), thread);
         }
-        let text = call.text(&config.text)?;
+        // A mail with our own HTML says the same in plain text; with a user's HTML it does not.
+        let text = match (config.text.as_str(), config.html.as_str()) {
+            ("", HTML) => call.text(DEFAULT_TEXT)?,
+            (text, _) => call.text(text)?,
+        };
         let html = call.html(&config.html)?;
         Ok(Letter { from, to, bytes: mail::write(&headers, &now, &text, &html) })
     }
@@ -413,6 +418,18 @@ mod tests_send {
         assert!(plain < html && text.contains("Status: firing"), "{text}");
         assert!(text.contains("2 alerts for alertname=3DDiskFull"), "{text}");
         assert!(text.contains("http://prom.example.org/g?a=3D1&amp;b=3D2"), "{text}");
+    }
+
+    #[tokio::test]
+    async fn the_default_mail_can_be_read_without_html() {
+        let mut server = Mailbox::start(&[]).await;
+        send(&server.notifier(PLAIN), &firing()).await.unwrap();
+        let mail = text(&server.mail().await);
+        assert!(mail.contains("[FIRING:2] DiskFull (critical)\n\nAlerts Firing:\nLabels:\n"), "{mail}");
+        assert!(mail.contains("text/plain") && mail.contains("text/html"), "{mail}");
+        send(&server.notifier(&format!("{PLAIN}  html: <b>own</b>\n")), &firing()).await.unwrap();
+        let mail = text(&server.mail().await);
+        assert!(!mail.contains("text/plain"), "{mail}");
     }
 
     #[tokio::test]

@@ -360,7 +360,8 @@ mod tests_send {
     use expect_test::expect_file;
 
     use crate::notify::testing::*;
-    use crate::notify::{Batch, SendError, Sent};
+    use super::Sender;
+    use crate::notify::{Batch, SendError, Sent, Settings};
 
     const CONFIG: &str = r#"jira_configs:
 - api_url: URL/rest/api/2
@@ -406,6 +407,24 @@ mod tests_send {
         let (result, requests) = dialogue(&resolved(), &[NONE]).await;
         result.unwrap();
         assert_eq!(requests.matches("HTTP/1.1").count(), 1, "{requests}");
+    }
+
+    #[track_caller]
+    fn check_search(api_url: &str, api_type: &str, expected: &str) {
+        let text = format!("jira_configs:\n- api_url: {api_url}\n  api_type: {api_type}\n  project: P\n  issue_type: T");
+        let Settings::Jira(config) = settings(&text) else { panic!("not jira") };
+        let sender = Sender::build(&config, &parts()).unwrap();
+        assert_eq!(sender.search_url().unwrap().as_str(), expected, "{api_url} {api_type}");
+    }
+
+    #[test]
+    fn the_cloud_searches_elsewhere() {
+        let cloud = "https://x.atlassian.net/rest/api/2";
+        check_search(cloud, "auto", "https://x.atlassian.net/rest/api/3/search/jql");
+        check_search(cloud, "datacenter", "https://x.atlassian.net/rest/api/2/search");
+        check_search("https://jira.test/rest/api/2/", "auto", "https://jira.test/rest/api/2/search");
+        check_search("https://jira.test/rest/api/2", "cloud", "https://jira.test/rest/api/3/search/jql");
+        check_search("https://jira.test/a//rest/api/3", "cloud", "https://jira.test/a/rest/api/3/search/jql");
     }
 
     #[tokio::test]
