@@ -20,7 +20,7 @@ const OUT_OF_DESCRIPTORS: Duration = Duration::from_millis(100);
 /// A client on its way to a thread.
 #[derive(Debug)]
 pub(crate) struct Accepted {
-    frontend: usize,
+    front: Arc<Frontend>,
     stream: std::net::TcpStream,
     peer: SocketAddr,
 }
@@ -87,16 +87,24 @@ async fn accept(
     }
 }
 
-/// Waits until a client is there and may be accepted.
+/// Waits until a client is there and may be served. Another thread may have taken the last place meanwhile: then the client waits here.
 async fn next(
     lb: &Balancer,
     frontend: usize,
     listener: &tokio::net::TcpListener,
 ) -> std::io::Result<(TcpStream, SocketAddr)> {
+    room(lb, frontend).await;
+    let accepted = listener.accept().await?;
+    room(lb, frontend).await;
+    Ok(accepted)
+}
+
+/// Waits until another client may be served.
+async fn room(lb: &Balancer, frontend: usize) {
     loop {
         let freed = lb.freed.notified();
         if !is_full(lb, frontend) {
-            return listener.accept().await;
+            return;
         }
         freed.await;
     }
@@ -115,7 +123,7 @@ fn is_full(lb: &Balancer, frontend: usize) -> bool {
             .is_none_or(|f| f.is_paused() || f.counters.current() >= u64::from(f.options.maxconn))
 }
 
-/// Gives a client to the thread with the fewest, preferring this one.
+/// Gives a client to the thread with the fewest, preferring this one. It is counted at once, so that limits hold.
 fn spread(
     worker: &Arc<Worker>,
     peers: &[mpsc::Sender<Accepted>],
@@ -124,37 +132,40 @@ fn spread(
     peer: SocketAddr,
 ) {
     let loads = &worker.lb.loads;
+    let Some(front) = worker.lb.topology.load().frontends.get(frontend).cloned() else { return };
+    front.open.fetch_add(1, Relaxed);
     let own = loads[worker.id].load(Relaxed);
     let idlest = loads.iter().enumerate().map(|(id, load)| (load.load(Relaxed), id)).min();
     let other = idlest.filter(|(load, id)| *id != worker.id && load + 1 < own);
     let Some((id, permit)) = other.and_then(|(_, id)| Some((id, peers[id].try_reserve().ok()?)))
     else {
         loads[worker.id].fetch_add(1, Relaxed);
-        return begin(worker, frontend, stream, peer);
+        return begin(worker, front, stream, peer);
     };
-    if let Ok(stream) = stream.into_std() {
-        loads[id].fetch_add(1, Relaxed);
-        permit.send(Accepted { frontend, stream, peer });
+    match stream.into_std() {
+        Ok(stream) => {
+            loads[id].fetch_add(1, Relaxed);
+            permit.send(Accepted { front, stream, peer });
+        }
+        Err(_) => {
+            front.open.fetch_sub(1, Relaxed);
+        }
     }
 }
 
 /// Takes over a client from another thread.
 fn take(worker: &Arc<Worker>, accepted: Accepted) {
     match TcpStream::from_std(accepted.stream) {
-        Ok(stream) => begin(worker, accepted.frontend, stream, accepted.peer),
+        Ok(stream) => begin(worker, accepted.front, stream, accepted.peer),
         Err(_) => {
+            accepted.front.open.fetch_sub(1, Relaxed);
             worker.lb.loads[worker.id].fetch_sub(1, Relaxed);
         }
     }
 }
 
-/// Begins to serve a client, who is counted in the thread's load already.
-fn begin(worker: &Arc<Worker>, frontend: usize, stream: TcpStream, peer: SocketAddr) {
-    let front: Option<Arc<Frontend>> = worker.lb.topology.load().frontends.get(frontend).cloned();
-    let Some(front) = front else {
-        worker.lb.loads[worker.id].fetch_sub(1, Relaxed);
-        return;
-    };
+/// Begins to serve a client, who is counted already.
+fn begin(worker: &Arc<Worker>, front: Arc<Frontend>, stream: TcpStream, peer: SocketAddr) {
     let _ = stream.set_nodelay(true);
     tokio::spawn(proxy::serve(worker.clone(), front, stream, peer));
 }

@@ -57,6 +57,8 @@ pub(crate) struct Frontend {
     pub backend: Arc<Backend>,
     /// Accepts nobody while set.
     pub paused: Arc<AtomicBool>,
+    /// Clients that it has accepted and that have not left.
+    pub open: Arc<AtomicU32>,
 }
 
 impl std::fmt::Debug for Frontend {
@@ -111,6 +113,7 @@ impl Topology {
                     tls: options.tls.as_ref().and_then(|t| tls::acceptor(t).ok()),
                     backend: backend.clone(),
                     paused: Arc::default(),
+                    open: Arc::default(),
                 }))
             })
             .collect();

@@ -279,6 +279,7 @@ impl Balancer {
                 tls: f.tls.clone(),
                 backend: swap(&f.backend),
                 paused: f.paused.clone(),
+                open: f.open.clone(),
             })
         });
         let new = Topology {

@@ -50,6 +50,7 @@ fn swap(lb: &Balancer, config: Config) -> Result<(), LbError> {
             tls: front.tls.clone(),
             backend: backend.unwrap_or(&front.backend).clone(),
             paused: before.map_or(&front.paused, |f| &f.paused).clone(),
+            open: before.map_or(&front.open, |f| &f.open).clone(),
         })
     });
     let new = Topology {

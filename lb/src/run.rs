@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
+use tocsin_service::systemd::Notifier;
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
@@ -131,10 +132,14 @@ async fn control_loop(
         tokio::spawn(page::listen(lb.clone(), listener));
     }
     let ticking = tokio::spawn(tick(lb.clone()));
+    let system = if signals { Notifier::from_environment() } else { Notifier::silent() };
+    system.ready();
     tokio::select! {
         () = stop.cancelled() => {}
         () = told_to_stop(), if signals => {}
+        () = show_life(&system) => {}
     }
+    system.stopping();
     drain(lb, signals).await;
     ticking.abort();
     checks.abort();
@@ -236,14 +241,34 @@ async fn reload_on_signal(lb: Arc<Balancer>) {
     }
 }
 
-/// Waits for SIGTERM or SIGINT.
+/// Tells systemd that the process lives, for ever.
+async fn show_life(system: &Notifier) {
+    let Some(period) = system.watchdog_period() else { return std::future::pending().await };
+    let mut beats = tokio::time::interval(period);
+    loop {
+        beats.tick().await;
+        system.alive();
+    }
+}
+
+/// Waits for SIGTERM, SIGINT, SIGQUIT or, as HAProxy's soft stop, SIGUSR1.
 async fn told_to_stop() {
-    let (term, int) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()));
-    let (Ok(mut term), Ok(mut int)) = (term, int) else {
+    let kinds = [
+        SignalKind::terminate(),
+        SignalKind::interrupt(),
+        SignalKind::quit(),
+        SignalKind::user_defined1(),
+    ];
+    let signals: Result<Vec<_>, _> = kinds.into_iter().map(signal).collect();
+    let Ok(mut signals) = signals else {
         tracing::error!("signals cannot be watched");
         return std::future::pending().await;
     };
-    tokio::select! { _ = term.recv() => {}, _ = int.recv() => {} }
+    let mut any = tokio::task::JoinSet::new();
+    for mut one in signals.drain(..) {
+        any.spawn(async move { one.recv().await });
+    }
+    any.join_next().await;
 }
 
 /// Stops accepting, closes idle clients, lets running streams finish, and ends what is left at the limit.

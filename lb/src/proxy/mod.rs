@@ -184,6 +184,7 @@ impl Drop for Counted {
     fn drop(&mut self) {
         let lb = &self.worker.lb;
         self.frontend.counters.end(self.worker.id, lb.about_now_ms());
+        self.frontend.open.fetch_sub(1, Relaxed);
         lb.loads[self.worker.id].fetch_sub(1, Relaxed);
         lb.freed.notify_waiters();
     }

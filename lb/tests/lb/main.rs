@@ -12,6 +12,7 @@ mod harness;
 mod admin;
 mod alerts;
 mod faults;
+mod limits;
 mod reload;
 mod smuggle;
 mod stats;
