@@ -91,7 +91,9 @@ impl Mistakes {
     /// Sorts them by place.
     #[must_use]
     pub fn new(mut mistakes: Vec<Mistake>) -> Self {
-        mistakes.sort_by_key(|mistake| mistake.place);
+        mistakes.sort_by(|left, right| {
+            (left.place, &left.path, &left.message).cmp(&(right.place, &right.path, &right.message))
+        });
         mistakes.dedup();
         Self(mistakes)
     }

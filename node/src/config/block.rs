@@ -157,7 +157,15 @@ impl<'a> Block<'a> {
         text
     }
 
+    /// A value of a wrong type is a mistake already, and not missing.
+    fn is_malformed(&self, key: &'static str) -> bool {
+        self.section.field(key).is_some_and(|field| !field.is_scalar())
+    }
+
     pub(crate) fn missing(&self, key: &'static str) {
+        if self.is_malformed(key) {
+            return;
+        }
         self.mistake_at(key, format!("{key:?} is missing"));
     }
 
@@ -310,6 +318,9 @@ impl<'a> Block<'a> {
 
     /// The mistake of two keys of which one is needed.
     pub(crate) fn missing_both(&self, key: &'static str, file_key: &'static str) {
+        if self.is_malformed(key) || self.is_malformed(file_key) {
+            return;
+        }
         self.mistake_at(key, format!("one of {key} & {file_key} must be configured"));
     }
 

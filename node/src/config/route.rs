@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use tocsin_core::matcher::{MatchOp, Matcher, Matchers, NameRule, parse_matchers};
+use tocsin_core::matcher::{BadMatcher, MatchOp, Matcher, Matchers, NameRule, parse_matchers};
 use tocsin_core::route::{GroupBy, RouteSpec};
 use tocsin_service::duration::format_duration;
 use tocsin_service::yaml::{Field, Section, Value};
@@ -221,10 +221,13 @@ pub(crate) fn list_matchers(block: &mut Block<'_>, key: &'static str, matchers: 
                 }
                 found.0.extend(parsed.value.0);
             }
-            Err(error) => field.mistake_with_hint(
-                error.to_string(),
-                "write it as name=\"value\"; operators are =, !=, =~, !~",
-            ),
+            Err(error @ (BadMatcher::Regex(_) | BadMatcher::Create(_))) => {
+                field.mistake(error.to_string());
+            }
+            Err(error) => {
+                let hint = "write it as name=\"value\"; operators are =, !=, =~, !~";
+                field.mistake_with_hint(error.to_string(), hint);
+            }
         }
     }
     found.sort();

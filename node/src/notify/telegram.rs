@@ -55,13 +55,16 @@ pub(crate) fn check(block: &mut Block<'_>, global: &Global) -> Config {
 }
 
 fn chat_id(block: &mut Block<'_>) -> Source {
-    let id = block.section().integer_or("chat_id", 0);
+    let id = match block.field("chat_id").map(|field| field.integer()) {
+        None => 0,
+        Some(Some(id)) => id,
+        // The mistake is noted.
+        Some(None) => 1,
+    };
     let file = block.section().text_or("chat_id_file", "");
     match (id, file.as_str()) {
         (0, "") => {
-            if !block.section().has_mistakes() || !block.has("chat_id") {
-                block.missing_both("chat_id", "chat_id_file");
-            }
+            block.missing_both("chat_id", "chat_id_file");
             Source::None
         }
         (0, file) => {

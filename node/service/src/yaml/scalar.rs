@@ -34,6 +34,15 @@ impl Scalar {
         Self { text: text.into(), plain, tag: tag.map(Into::into) }
     }
 
+    /// A text without quotes.
+    pub(super) fn plain(text: &str) -> Self {
+        Self::new(text.into(), true, None)
+    }
+
+    pub(super) fn is_bool(&self) -> bool {
+        matches!(self.resolve(), Resolved::Bool(_))
+    }
+
     /// The text as written, escapes resolved.
     #[must_use]
     pub fn text(&self) -> &str {

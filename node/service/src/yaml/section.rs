@@ -320,6 +320,12 @@ impl<'a> Field<'a> {
         self.node.is_null()
     }
 
+    /// Whether it is neither a list nor a mapping.
+    #[must_use]
+    pub fn is_scalar(&self) -> bool {
+        matches!(self.node.kind, Kind::Scalar(_))
+    }
+
     /// Notes a mistake of this value.
     pub fn mistake(&self, message: impl Into<String>) {
         self.note(message.into(), None);
@@ -386,7 +392,7 @@ impl<'a> Field<'a> {
         match self.scalar("true or false")?.resolve() {
             Resolved::Bool(value) => Some(value),
             Resolved::Null => Some(false),
-            Resolved::Text(text) if matches!(&*text, "true" | "false") => {
+            Resolved::Text(text) if Scalar::plain(&text).is_bool() => {
                 let hint = "leave the quotes out";
                 self.mistake_with_hint("must be true or false, not a text", hint);
                 None
@@ -598,7 +604,7 @@ mod tests {
             "t.yml:1:1: rout: unknown key; did you mean \"route\"?",
             "t.yml:2:7: time: not a valid duration string: \"5\"; write it as 30s, 5m or 1h30m; units are y, w, d, h, m, s, ms",
             "t.yml:3:7: list: must be a list, not a single value; write it as [value]",
-            "t.yml:4:7: flag: must be true or false, not a text",
+            "t.yml:4:7: flag: must be true or false, not a text; leave the quotes out",
             "t.yml:6:3: sub.naem: unknown key; did you mean \"name\"?",
         ];
         check(text, reader, &expected);

@@ -436,6 +436,13 @@ fn section_13_3_integrations() {
             "{api_key: a, routing_key: b, custom_fields: {entity_id: c}}",
             "a name of the message itself",
         ),
+        ("telegram_configs", "{bot_token: a, chat_id: '@b'}", "must be a whole number, not a text"),
+        (
+            "webex_configs",
+            "{room_id: [a], http_config: {bearer_token: b}}",
+            "must be a text, not a list",
+        ),
+        ("webhook_configs", "{url: [a]}", "must be a text, not a list"),
         ("sns_configs", "{sigv4: {}}", "exactly one of topic_arn"),
         (
             "sns_configs",
