@@ -62,7 +62,13 @@ pub(super) struct Global {
     #[arg(global = true, long = "no-version-check")]
     pub(super) no_version_check: bool,
     /// Features of the server's flag of this name; `classic-mode` and `utf8-strict-mode` change how matchers are read
-    #[arg(global = true, long = "enable-feature", value_name = "LIST", default_value = "", hide_default_value = true)]
+    #[arg(
+        global = true,
+        long = "enable-feature",
+        value_name = "LIST",
+        default_value = "",
+        hide_default_value = true
+    )]
     pub(super) enable_feature: String,
 }
 
@@ -159,7 +165,12 @@ pub(super) struct WatchFlags {
 #[derive(Debug, Args)]
 pub(super) struct AlertAddFlags {
     /// Where the alert comes from
-    #[arg(long = "generator-url", value_name = "URL", default_value = "", hide_default_value = true)]
+    #[arg(
+        long = "generator-url",
+        value_name = "URL",
+        default_value = "",
+        hide_default_value = true
+    )]
     pub(super) generator_url: String,
     /// Its start, RFC 3339
     #[arg(long, value_name = "TIME", default_value = "", hide_default_value = true)]
@@ -345,7 +356,12 @@ pub(super) enum RoutesCommand {
 #[derive(Debug, Args)]
 pub(super) struct RoutesTestFlags {
     /// The receivers that are right, in order and with commas; others are a failure
-    #[arg(long = "verify.receivers", value_name = "NAMES", default_value = "", hide_default_value = true)]
+    #[arg(
+        long = "verify.receivers",
+        value_name = "NAMES",
+        default_value = "",
+        hide_default_value = true
+    )]
     pub(super) verify_receivers: String,
     /// Show the routes that match
     #[arg(long)]

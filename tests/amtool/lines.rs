@@ -60,26 +60,28 @@ pub(super) struct Difference {
     code: bool,
     /// Whether standard output differs.
     out: bool,
+    /// Whether it is a matter of chance what 0.25 says.
+    pub(super) sometimes: bool,
     pub(super) reason: &'static str,
 }
 
 impl Difference {
     /// Whether what differs is what was expected to.
     pub(super) fn allows(&self, same_code: bool, same_out: bool) -> bool {
-        self.code != same_code && self.out != same_out
+        self.sometimes || self.code != same_code && self.out != same_out
     }
 }
 
 const fn error(line: &'static str, reason: &'static str) -> Difference {
-    Difference { line, code: false, out: false, reason }
+    Difference { line, code: false, out: false, sometimes: false, reason }
 }
 
 const fn output(line: &'static str, reason: &'static str) -> Difference {
-    Difference { line, code: false, out: true, reason }
+    Difference { line, code: false, out: true, sometimes: false, reason }
 }
 
 const fn code(line: &'static str, out: bool, reason: &'static str) -> Difference {
-    Difference { line, code: true, out, reason }
+    Difference { line, code: true, out, sometimes: false, reason }
 }
 
 const NOTE: &str = "a first word with an operator that becomes an alert's name is told";
@@ -87,7 +89,7 @@ const ADDRESS: &str = "upstream prints memory addresses, Tocsin the values";
 const DEBIANS_URL: &str =
     "Debian's build has http://localhost:9093 for a default, so a file always overrides a server";
 const FILE_WORDS: &str = "Tocsin names the file, the line or the pattern";
-const LOST_FAILURES: &str = "0.25 ends well when an import has failed; newer versions do not";
+const LOST_FAILURES: &str = "0.25 ends well on a file that is no JSON; newer versions do not";
 const WRONG_UNIT: &str = "newer versions name the unit, 0.25 the whole text";
 
 /// All of them.
@@ -103,11 +105,10 @@ pub(super) const DIFFERENCES: &[Difference] = &[
     error("~home-list alert", FILE_WORDS),
     error("silence add foo -c x -d 1x", WRONG_UNIT),
     error("silence import -w x silences.json", "0.25 names the function of Go that it has called"),
-    error(
-        "- template render --template.glob=none --template.text='{{ template \"nosuch\" . }}'",
-        "errors quote 20 letters of a template",
-    ),
-    code("silence import incomplete.json", false, LOST_FAILURES),
+    Difference {
+        sometimes: true,
+        ..error("silence import incomplete.json", "0.25 may end before it has counted the failures")
+    },
     code("silence import bad.json", false, LOST_FAILURES),
     error("config routes --config.file=unknown-receiver.yml show", FILE_WORDS),
     error("config routes test --config.file=unknown-key.yml a=b", FILE_WORDS),

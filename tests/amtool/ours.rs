@@ -56,6 +56,10 @@ fn explanation_names_receiver_group_and_silence() {
     ] {
         assert!(shown.contains(part), "no {part:?} in:\n{shown}");
     }
+    said(&server, &["alert", "add", "Slow", "severity=warning"]);
+    let shown = said(&server, &["alert", "explain", "Slow"]);
+    let source = r#" alertname="Disk" severity="critical" team="db""#;
+    assert!(shown.contains("inhibited by the alert ") && shown.contains(source), "{shown}");
     assert!(said(&server, &["alert", "explain", "Nosuch"]).contains("no such alert"));
 }
 

@@ -31,6 +31,12 @@ pub(in crate::amtool) async fn run(
     let filters: Vec<(&str, &str)> =
         matchers.iter().map(|text| ("filter", text.as_str())).collect();
     let groups: Vec<Group> = client.read("/alerts/groups", &filters).await?;
+    // What inhibits may be an alert that nobody asked about.
+    let inhibited = alerts.iter().any(|alert| !alert.status.inhibited_by.is_empty());
+    let others: Vec<Alert> = match inhibited {
+        true => client.read("/alerts", &States::ALL.query(&[])).await?,
+        false => Vec::new(),
+    };
     let mut text = String::new();
     for alert in &alerts {
         if !text.is_empty() {
@@ -39,7 +45,7 @@ pub(in crate::amtool) async fn run(
         text.push_str(&head(alert, context));
         text.push_str(&paths(alert, &routes));
         text.push_str(&held(alert, &groups));
-        text.push_str(&hindrances(alert, &client, context).await);
+        text.push_str(&hindrances(alert, &others, &client, context).await);
     }
     context.console.print(&text)
 }
@@ -103,7 +109,12 @@ fn held(alert: &Alert, groups: &[Group]) -> String {
 }
 
 /// Silences and inhibiting alerts.
-async fn hindrances(alert: &Alert, client: &Client, context: &Context<'_>) -> String {
+async fn hindrances(
+    alert: &Alert,
+    others: &[Alert],
+    client: &Client,
+    context: &Context<'_>,
+) -> String {
     let mut text = String::new();
     for id in &alert.status.silenced_by {
         let silence = client.read::<Silence>(&format!("/silence/{id}"), &[]).await;
@@ -118,8 +129,10 @@ async fn hindrances(alert: &Alert, client: &Client, context: &Context<'_>) -> St
             Err(_) => writeln!(text, "  silenced by {id}"),
         };
     }
-    for source in &alert.status.inhibited_by {
-        let _ = writeln!(text, "  inhibited by the alert with fingerprint {source}");
+    for fingerprint in &alert.status.inhibited_by {
+        let source = others.iter().find(|other| other.fingerprint == *fingerprint);
+        let source = source.map_or_else(String::new, |source| shown(&source.labels));
+        let _ = writeln!(text, "  inhibited by the alert {fingerprint} {source}");
     }
     if text.is_empty() && alert.status.state == "active" {
         text.push_str("  nothing holds it back\n");
