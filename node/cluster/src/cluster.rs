@@ -89,12 +89,12 @@ impl Cluster {
         clock: Arc<dyn Clock>,
         stop: CancellationToken,
     ) -> Result<Arc<Self>, ClusterError> {
-        let cluster = Self::build(options, tables, clock, &stop, Arc::new(Tcp))?;
+        let cluster = Self::build(options, tables, clock, &stop, Arc::new(Tcp), None)?;
         cluster.core.start_thread().await?;
         Ok(cluster)
     }
 
-    /// As [`Cluster::start`], on the caller's runtime and clock and on a network that is not real.
+    /// As [`Cluster::start`], on the caller's runtime and clock, with a network and a disk that are not real.
     #[cfg(test)]
     pub(crate) async fn simulate(
         options: Options,
@@ -102,8 +102,9 @@ impl Cluster {
         clock: Arc<dyn Clock>,
         stop: &CancellationToken,
         network: Arc<dyn Network>,
+        disk: (Vec<crate::Record>, Arc<dyn Store>),
     ) -> Result<Arc<Self>, ClusterError> {
-        let cluster = Self::build(options, tables, clock, stop, network)?;
+        let cluster = Self::build(options, tables, clock, stop, network, Some(disk))?;
         let (started, start) = oneshot::channel();
         let core = Arc::clone(&cluster.core);
         tokio::spawn(async move { crate::ready::run(&core, started).await });
@@ -123,6 +124,7 @@ impl Cluster {
         clock: Arc<dyn Clock>,
         stop: &CancellationToken,
         network: Arc<dyn Network>,
+        disk: Option<(Vec<crate::Record>, Arc<dyn Store>)>,
     ) -> Result<Arc<Self>, ClusterError> {
         if options.require_auth
             && matches!(options.trust, Trust::Anyone)
@@ -136,7 +138,13 @@ impl Cluster {
         let (lock, identity) = identify(dir.as_deref(), &options.name, now_ms)?;
         let node = key_hash(identity.id.as_bytes());
         let state = Arc::new(State::new(node, tables));
-        let store = open_store(dir.as_deref(), &options, &state, &clock)?;
+        let store = match disk {
+            Some((records, store)) => {
+                state.merge_all(records, now_ms);
+                store
+            }
+            None => open_store(dir.as_deref(), &options, &state, &clock)?,
+        };
         let life = stop.child_token();
         let core = Arc::new_cyclic(|core| {
             let core: std::sync::Weak<Core> = core.clone();

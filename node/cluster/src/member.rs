@@ -140,8 +140,15 @@ impl Members {
         })
     }
 
-    /// A connection passed its handshake; answers its number.
-    pub(crate) fn opened(&mut self, line: Line, hello: &Hello, now: Duration) -> u64 {
+    /// A connection passed its handshake; answers its number. `None`: what a former life sent has only now arrived, and its later life is connected.
+    pub(crate) fn opened(&mut self, line: Line, hello: &Hello, now: Duration) -> Option<u64> {
+        let stale = self.peers.get(&hello.id).is_some_and(|peer| {
+            hello.incarnation < peer.incarnation
+                && (peer.has(Line::ControlIn) || peer.has(Line::ControlOut))
+        });
+        if stale {
+            return None;
+        }
         self.next_line += 1;
         let number = self.next_line;
         // Who is met elsewhere is not missing where it was.
@@ -171,7 +178,7 @@ impl Members {
         if line == Line::ControlIn {
             peer.last_ping = Some(now);
         }
-        number
+        Some(number)
     }
 
     /// The connection is gone; says whether it was the last of its line.
@@ -420,7 +427,7 @@ mod tests {
     /// A peer with both control connections and a Pong.
     fn live() -> (Members, u64) {
         let mut members = members();
-        let out = members.opened(Line::ControlOut, &hello(1), secs(0));
+        let out = members.opened(Line::ControlOut, &hello(1), secs(0)).unwrap();
         members.opened(Line::ControlIn, &hello(1), secs(0));
         members.pong("b", secs(0), Duration::from_millis(1), 0);
         members.tick(secs(0));
@@ -475,7 +482,7 @@ mod tests {
     #[test]
     fn of_two_connections_of_a_line_either_may_close() {
         let (mut members, first) = live();
-        let second = members.opened(Line::ControlOut, &hello(1), secs(1));
+        let second = members.opened(Line::ControlOut, &hello(1), secs(1)).unwrap();
         assert!(!members.closed("b", Line::ControlOut, second));
         assert!(members.is_open("b", Line::ControlOut));
         assert!(members.closed("b", Line::ControlOut, first));
@@ -501,6 +508,15 @@ mod tests {
         members.opened(Line::ControlIn, &hello(2), secs(9));
         members.tick(secs(9));
         assert_ne!(state(&members), Some(MemberState::Live));
+    }
+
+    #[test]
+    fn a_late_connection_of_a_former_life_changes_nothing() {
+        let (mut members, _) = live();
+        members.opened(Line::ControlOut, &hello(2), secs(5));
+        members.opened(Line::ControlIn, &hello(2), secs(5));
+        assert_eq!(members.opened(Line::ControlOut, &hello(1), secs(6)), None);
+        assert!(members.is_open("b", Line::ControlIn));
     }
 
     #[test]

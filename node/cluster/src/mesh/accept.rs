@@ -177,12 +177,13 @@ impl Session {
         let peer = opened.peer;
         let line = if data { Line::DataIn } else { Line::ControlIn };
         let number = core.with_members(|members, now| {
-            let number = members.opened(line, &peer, now);
+            let number = members.opened(line, &peer, now)?;
             if let Some(status) = opened.status {
                 members.told(&peer.id, peer.incarnation, Status::from(status));
             }
-            number
+            Some(number)
         });
+        let Some(number) = number else { return };
         if let Ok(address) = peer.address.parse() {
             dial::ensure(&core, address, true);
         }

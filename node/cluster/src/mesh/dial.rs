@@ -271,12 +271,12 @@ async fn session(core: &Arc<Core>, address: SocketAddr, opened: Opened) -> Optio
     let Opened { mut reader, writer, peer, status } = opened;
     let (tx, rx) = mpsc::channel(256);
     let number = core.with_members(|members, now| {
-        let number = members.opened(Line::ControlOut, &peer, now);
+        let number = members.opened(Line::ControlOut, &peer, now)?;
         if let Some(status) = status {
             members.told(&peer.id, peer.incarnation, Status::from(status));
         }
-        number
-    });
+        Some(number)
+    })?;
     lock(&core.net.controls).insert(peer.id.clone(), (number, tx.clone()));
     if let (Some(bridge), Ok(logical)) = (core.net.bridge.get(), peer.address.parse()) {
         bridge.connected(logical, tx.clone());
@@ -358,7 +358,7 @@ async fn data_lane(
 async fn data_session(core: &Arc<Core>, address: SocketAddr, peer: &member::Hello) -> Option<()> {
     let opened = connect(core, address, true).await.ok().filter(|it| it.peer.id == peer.id)?;
     let (mut reader, link) = (opened.reader, core.link(&peer.id));
-    let number = core.with_members(|members, now| members.opened(Line::DataOut, peer, now));
+    let number = core.with_members(|members, now| members.opened(Line::DataOut, peer, now))?;
     let (tx, rx) = mpsc::channel(8);
     let writing = core.spawn(stream::write_all(Arc::clone(core), opened.writer, rx));
     let _closes = Closes { core, peer, number, writing };
