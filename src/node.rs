@@ -5,6 +5,8 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use socket2::{Domain, Protocol, Socket, Type};
+use tocsin_node::NodeError;
+use tocsin_node::engine::ReloadError;
 use tocsin_node::options::Options;
 use tocsin_service::clock::SystemClock;
 use tokio::signal::unix::{SignalKind, signal};
@@ -60,10 +62,18 @@ fn serve(flags: &NodeFlags, options: Options) -> Result<(), String> {
     runtime.block_on(async {
         let stop = CancellationToken::new();
         watch_signals(stop.clone()).map_err(|error| format!("cannot watch signals: {error}"))?;
-        tocsin_node::run(options, listeners, Arc::new(SystemClock), stop)
-            .await
-            .map_err(|error| causes(&error))
+        tocsin_node::run(options, listeners, Arc::new(SystemClock), stop).await.map_err(|error| {
+            tell_mistakes(&error);
+            causes(&error)
+        })
     })
+}
+
+/// All mistakes of the configuration with the lines they are in; the log has the first and a count.
+fn tell_mistakes(error: &NodeError) {
+    if let NodeError::Config(ReloadError::Config(mistakes)) = error {
+        let _failure = fail(&format!("{mistakes}\n"));
+    }
 }
 
 /// SIGINT and SIGTERM stop gracefully; SIGHUP is the node's own.

@@ -17,8 +17,8 @@ use crate::options::Options;
 /// Why a configuration does not take effect. Nothing has changed.
 #[derive(Debug, thiserror::Error)]
 pub enum ReloadError {
-    /// The file, or a file that it names.
-    #[error("{0}")]
+    /// The file, or a file that it names; prints the first mistake and a count.
+    #[error("{}", .0.summary())]
     Config(Mistakes),
     /// A template.
     #[error("failed to parse templates: {0}")]
