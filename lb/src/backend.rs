@@ -541,10 +541,10 @@ pub(crate) struct Backend {
     /// Its row of numbers.
     pub counters: Arc<Counters>,
     /// Requests that wait for a server.
-    pub queue: Queue,
+    pub queue: Arc<Queue>,
     turns: Mutex<RoundRobin>,
     draws: AtomicU64,
-    state: Mutex<PoolState>,
+    state: Arc<Mutex<PoolState>>,
 }
 
 #[derive(Debug, Default)]
@@ -581,25 +581,34 @@ impl Backend {
         let servers = servers
             .map(|(id, o)| Arc::new(Server::new(id, o.clone(), options.check.clone(), workers)))
             .collect();
-        Backend::with_servers(id, options, servers, Arc::new(Counters::new(workers)))
+        Backend {
+            id,
+            options,
+            servers,
+            counters: Arc::new(Counters::new(workers)),
+            queue: Arc::default(),
+            turns: Mutex::default(),
+            draws: AtomicU64::new(0x9e37_79b9_7f4a_7c15),
+            state: Arc::default(),
+        }
     }
 
-    /// A pool of servers that exist already.
-    pub(crate) fn with_servers(
+    /// This pool with other settings and servers. Its numbers go on, and whoever waits is woken by old streams and new ones.
+    pub(crate) fn replaced(
+        &self,
         id: u32,
         options: BackendOptions,
         servers: Vec<Arc<Server>>,
-        counters: Arc<Counters>,
     ) -> Self {
         Backend {
             id,
             options,
             servers,
-            counters,
-            queue: Queue::default(),
+            counters: self.counters.clone(),
+            queue: self.queue.clone(),
             turns: Mutex::default(),
-            draws: AtomicU64::new(0x9e37_79b9_7f4a_7c15),
-            state: Mutex::default(),
+            draws: AtomicU64::new(self.draw()),
+            state: self.state.clone(),
         }
     }
 

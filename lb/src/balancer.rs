@@ -213,6 +213,13 @@ impl Balancer {
         }
     }
 
+    /// The backend that a server is in now.
+    pub(crate) fn backend_of(&self, server: &Arc<Server>) -> Option<Arc<Backend>> {
+        let topology = self.topology.load();
+        let mine = |b: &&Arc<Backend>| b.servers.iter().any(|s| Arc::ptr_eq(s, server));
+        topology.backends.iter().find(mine).cloned()
+    }
+
     /// Milliseconds of uptime, at most a tick old.
     pub(crate) fn about_now_ms(&self) -> u64 {
         self.tick_ms.load(Relaxed)

@@ -263,12 +263,7 @@ impl Balancer {
     fn replace_servers(&self, backend: &Arc<Backend>, servers: Vec<Arc<Server>>) {
         let _one_at_a_time = self.changing();
         let old = self.topology.load_full();
-        let pool = Arc::new(Backend::with_servers(
-            backend.id,
-            backend.options.clone(),
-            servers,
-            backend.counters.clone(),
-        ));
+        let pool = Arc::new(backend.replaced(backend.id, backend.options.clone(), servers));
         let swap =
             |b: &Arc<Backend>| if Arc::ptr_eq(b, backend) { pool.clone() } else { b.clone() };
         let frontends = old.frontends.iter().map(|f| {

@@ -10,7 +10,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 
-use crate::backend::{Backend, ClusterView, Server, Target};
+use crate::backend::{ClusterView, Server, Target};
 use crate::balancer::Balancer;
 use crate::config::{CheckOptions, Timeouts};
 use crate::health::{CheckResult, CheckStatus};
@@ -19,13 +19,7 @@ use crate::health::{CheckResult, CheckStatus};
 const ANSWER_MAX: usize = 16 << 10;
 
 /// Checks one server until the task is dropped. `place` of `count` spreads the first checks.
-pub(crate) async fn watch(
-    lb: Arc<Balancer>,
-    backend: Arc<Backend>,
-    server: Arc<Server>,
-    place: u32,
-    count: u32,
-) {
+pub(crate) async fn watch(lb: Arc<Balancer>, server: Arc<Server>, place: u32, count: u32) {
     let mut wait = server.check.interval * place / count.max(1);
     let mut jitter = u64::from(server.id) * 0x9e37 + 1;
     loop {
@@ -34,6 +28,7 @@ pub(crate) async fn watch(
             wait = server.check.interval;
             continue;
         }
+        let Some(backend) = lb.backend_of(&server) else { return };
         server.check_begins();
         look_up(&server, backend.options.timeouts.connect).await;
         let (result, cluster) = check(&server, &backend.options.timeouts).await;

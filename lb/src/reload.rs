@@ -105,10 +105,5 @@ fn merge(old: &Topology, fresh: &Backend, workers: usize) -> Arc<Backend> {
             }
         }
     });
-    Arc::new(Backend::with_servers(
-        fresh.id,
-        options.clone(),
-        servers.collect(),
-        before.counters.clone(),
-    ))
+    Arc::new(before.replaced(fresh.id, options.clone(), servers.collect()))
 }

@@ -12,7 +12,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use crate::backend::{Backend, Server, Target};
+use crate::backend::{Server, Target};
 use crate::balancer::Balancer;
 use crate::config::{AdminSocket, Config, LogTo};
 use crate::flags::Flags;
@@ -178,39 +178,30 @@ async fn tick(lb: Arc<Balancer>) {
     }
 }
 
-/// A server's checks, for as long as it is in this backend.
-type Check = ((Arc<Backend>, Arc<Server>), tokio::task::JoinHandle<()>);
-
-/// Keeps a task of checks for each server, as servers come and go.
+/// Keeps a task of checks for each server, as servers come and go. A server that stays keeps its own.
 async fn keep_checks(lb: Arc<Balancer>) {
-    let mut checks: Vec<Check> = Vec::new();
+    let mut checks: Vec<(Arc<Server>, tokio::task::JoinHandle<()>)> = Vec::new();
     loop {
         let topology = lb.topology.load_full();
         let mut wanted = Vec::new();
         for backend in &topology.backends {
             let checked = backend.servers.iter().filter(|s| s.options.check);
-            let places = checked.clone().count();
-            let count = u32::try_from(places).unwrap_or(u32::MAX);
-            wanted
-                .extend((0..).zip(checked).map(|(n, s)| ((backend.clone(), s.clone()), n, count)));
+            let count = u32::try_from(checked.clone().count()).unwrap_or(u32::MAX);
+            wanted.extend((0..).zip(checked).map(|(n, s)| (s.clone(), n, count)));
         }
-        let same = |a: &(Arc<Backend>, Arc<Server>), b: &(Arc<Backend>, Arc<Server>)| {
-            Arc::ptr_eq(&a.0, &b.0) && Arc::ptr_eq(&a.1, &b.1)
-        };
-        checks.retain(|(place, task)| {
-            let stays = wanted.iter().any(|(w, ..)| same(w, place));
+        checks.retain(|(server, task)| {
+            let stays = wanted.iter().any(|(s, ..)| Arc::ptr_eq(s, server));
             if !stays {
                 task.abort();
             }
             stays
         });
-        for (place, n, count) in wanted {
-            if !checks.iter().any(|(p, _)| same(p, &place)) {
-                let (backend, server) = place.clone();
-                let probing = probe::watch(lb.clone(), backend, server.clone(), n, count);
-                let looking = peer::watch(lb.clone(), server);
+        for (server, n, count) in wanted {
+            if !checks.iter().any(|(s, _)| Arc::ptr_eq(s, &server)) {
+                let probing = probe::watch(lb.clone(), server.clone(), n, count);
+                let looking = peer::watch(lb.clone(), server.clone());
                 let task = tokio::spawn(async { tokio::join!(probing, looking).0 });
-                checks.push((place, task));
+                checks.push((server, task));
             }
         }
         lb.changed.notified().await;
