@@ -8,13 +8,17 @@ mod gate;
 mod pulse;
 mod san;
 mod settings;
+mod shared;
 mod tls;
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use http::{Request, Response};
 use hyper::body::Incoming;
-use tokio::{net::TcpListener, task::JoinSet};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    task::JoinSet,
+};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
@@ -72,12 +76,22 @@ impl From<Limits> for Settings {
 }
 
 /// The other end of a request's connection.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Peer {
     /// Where the connection comes from; a balancer's address if there is one in between.
     pub address: SocketAddr,
     /// Whether the connection is TLS.
     pub encrypted: bool,
+    socket: Arc<TcpStream>,
+}
+
+impl Peer {
+    /// Whether the client has closed the connection, so that nobody waits for the answer.
+    /// Bytes that it sent behind the request hide that.
+    #[must_use]
+    pub fn has_closed(&self) -> bool {
+        shared::has_closed(&self.socket)
+    }
 }
 
 /// Answers requests. Implemented by every suitable async function or closure.

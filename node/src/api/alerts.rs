@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{HeaderValue, Response, header};
+use http::{HeaderValue, Response, StatusCode, header};
 use hyper::body::Incoming;
 use tocsin_core::label::Fingerprint;
 use tocsin_service::{
-    web::{Body, read_body},
+    web::{Body, Peer, read_body},
     wire,
 };
+use tracing::info;
 
 use super::{
     App, Query,
@@ -28,8 +29,13 @@ pub(super) const BODY_MAX_BYTES: usize = 32 << 20;
 const CHUNK: usize = 128;
 
 /// Takes alerts in. Good ones are kept although bad ones are complained about.
-pub(super) async fn post(app: &App, body: Incoming) -> Result<Response<Body>, ApiError> {
+pub(super) async fn post(
+    app: &App,
+    body: Incoming,
+    peer: &Peer,
+) -> Result<Response<Body>, ApiError> {
     let bytes = read_body(body, BODY_MAX_BYTES).await.map_err(|error| ApiError::body(&error))?;
+    refuse_abandoned(app, peer)?;
     let inputs = read_alerts(&String::from_utf8_lossy(&bytes))?;
     let posted = app.engine.post_alerts(ApiVersion::V2, inputs).await;
     let mut answer = if posted.invalid.is_empty() {
@@ -39,6 +45,19 @@ pub(super) async fn post(app: &App, body: Incoming) -> Result<Response<Body>, Ap
     };
     mark_degraded(&mut answer, posted.degraded);
     Ok(answer)
+}
+
+/// Drops a post whose sender has gone while this process stood still.
+///
+/// # Errors
+/// An answer that nobody will read.
+pub(super) fn refuse_abandoned(app: &App, peer: &Peer) -> Result<(), ApiError> {
+    if !app.stalls.abandoned(app.engine.cluster().stalls(), peer) {
+        return Ok(());
+    }
+    info!(peer = %peer.address, "post dropped: its sender went away while this process stood still");
+    let text = "the sender has gone\n".to_owned();
+    Err(ApiError::Plain { status: StatusCode::SERVICE_UNAVAILABLE, text })
 }
 
 /// Says that a write is not yet as safe as promised.

@@ -19,6 +19,7 @@ use super::{
     App, Asked, Query,
     error::{ApiError, plain_response},
     origin, place, query, redirect, route,
+    stall::Stalls,
 };
 use crate::{NodeError, engine::Handle, metrics::Metrics};
 
@@ -27,9 +28,9 @@ use crate::{NodeError, engine::Handle, metrics::Metrics};
 struct Web(Arc<App>);
 
 impl web::Handler for Web {
-    async fn answer(&self, request: Request<Incoming>, _: Peer) -> Response<Body> {
+    async fn answer(&self, request: Request<Incoming>, peer: Peer) -> Response<Body> {
         let app = &self.0;
-        let mut answer = answer(app, request).await;
+        let mut answer = answer(app, request, &peer).await;
         let view = app.engine.cluster().view();
         let count = |nodes: usize| u32::try_from(nodes).unwrap_or(u32::MAX);
         let seen = ClusterSeen { live: count(view.live), known: count(view.known) };
@@ -38,7 +39,7 @@ impl web::Handler for Web {
     }
 }
 
-async fn answer(app: &Arc<App>, request: Request<Incoming>) -> Response<Body> {
+async fn answer(app: &Arc<App>, request: Request<Incoming>, peer: &Peer) -> Response<Body> {
     let (head, body) = request.into_parts();
     let Some(path) = query::unescape(head.uri.path(), false) else {
         return plain_response(StatusCode::BAD_REQUEST, "400 Bad Request");
@@ -64,6 +65,7 @@ async fn answer(app: &Arc<App>, request: Request<Incoming>) -> Response<Body> {
         path: &parts,
         query: &query,
         head: &head,
+        peer,
         now: app.engine.now(),
     };
     let mut answer = limited(app, &asked, &place, body).await;
@@ -246,6 +248,7 @@ impl App {
             gets: Arc::new(Semaphore::new(gets_max)),
             gets_max,
             origins,
+            stalls: Stalls::default(),
             engine,
         }
     }

@@ -15,6 +15,7 @@ mod query;
 mod receivers;
 mod redirect;
 mod silences;
+mod stall;
 mod status;
 mod times;
 mod uri;
@@ -27,7 +28,7 @@ use http::{Method, Response};
 use hyper::body::Incoming;
 use jiff::Timestamp;
 use tocsin_core::regex::Regex;
-use tocsin_service::web::Body;
+use tocsin_service::web::{Body, Peer};
 use tokio::sync::Semaphore;
 
 use crate::{engine::Handle, metrics::Metrics};
@@ -49,6 +50,7 @@ pub(crate) struct App {
     gets_max: usize,
     /// `--web.cors.origin`.
     origins: Option<Regex>,
+    stalls: stall::Stalls,
 }
 
 /// A request as the routes see it.
@@ -58,6 +60,7 @@ pub(crate) struct Asked<'a> {
     path: &'a [&'a str],
     query: &'a Query<'a>,
     head: &'a http::request::Parts,
+    peer: &'a Peer,
     now: Timestamp,
 }
 
@@ -67,14 +70,14 @@ async fn route(
     asked: &Asked<'_>,
     body: Incoming,
 ) -> Result<Response<Body>, ApiError> {
-    let Asked { method, path, query, head, now } = asked;
+    let Asked { method, path, query, head, peer, now } = asked;
     match (*method, *path) {
         (&Method::GET, ["api", "v2", "status"]) => Ok(status::v2(app)),
         (&Method::GET, ["api", "v2", "status", "ha"]) => Ok(status::ha(app)),
         (&Method::GET, ["api", "v2", "openapi.json"]) => Ok(status::openapi()),
         (&Method::GET, ["api", "v2", "receivers"]) => receivers::list(app, query),
         (&Method::GET, ["api", "v2", "alerts"]) => alerts::list(app, query),
-        (&Method::POST, ["api", "v2", "alerts"]) => alerts::post(app, body).await,
+        (&Method::POST, ["api", "v2", "alerts"]) => alerts::post(app, body, peer).await,
         (&Method::GET, ["api", "v2", "alerts", "groups"]) => groups::list(app, query).await,
         (&Method::GET, ["api", "v2", "silences"]) => silences::list(app, query, *now),
         (&Method::POST, ["api", "v2", "silences"]) => silences::post(app, body, *now).await,
@@ -84,7 +87,7 @@ async fn route(
         (&Method::GET, ["api", "v1", "status"]) => Ok(v1::status(app)),
         (&Method::GET, ["api", "v1", "receivers"]) => Ok(v1::receivers(app)),
         (&Method::GET, ["api", "v1", "alerts"]) => v1::alerts(app, query),
-        (&Method::POST, ["api", "v1", "alerts"]) => v1::post_alerts(app, body).await,
+        (&Method::POST, ["api", "v1", "alerts"]) => v1::post_alerts(app, body, peer).await,
         (&Method::GET, ["api", "v1", "silences"]) => v1::silences(app, query, *now),
         (&Method::POST, ["api", "v1", "silences"]) => v1::post_silence(app, body, *now).await,
         (&Method::GET, ["api", "v1", "silence", id]) => v1::silence(app, id, *now),

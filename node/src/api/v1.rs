@@ -12,11 +12,11 @@ use tocsin_core::{
     matcher::{MatchOp, Matcher, NameRule, parse_matchers},
     silence::{RawMatcher, Silence, SilenceInput},
 };
-use tocsin_service::web::{Body, read_body};
+use tocsin_service::web::{Body, Peer, read_body};
 
 use super::{
     App, Query,
-    alerts::{BODY_MAX_BYTES, listed, mark_degraded, push_fingerprint},
+    alerts::{BODY_MAX_BYTES, listed, mark_degraded, push_fingerprint, refuse_abandoned},
     error::{ApiError, go_quote, json_response, plain_response},
     filter, json,
     json::{JsonError, Reader, push_string},
@@ -178,8 +178,13 @@ fn push_alert(out: &mut Vec<u8>, view: &AlertView<'_>) {
 }
 
 /// Takes alerts in; good ones are kept although bad ones are complained about.
-pub(super) async fn post_alerts(app: &App, body: Incoming) -> Result<Response<Body>, ApiError> {
+pub(super) async fn post_alerts(
+    app: &App,
+    body: Incoming,
+    peer: &Peer,
+) -> Result<Response<Body>, ApiError> {
     let text = text(body).await?;
+    refuse_abandoned(app, peer)?;
     let names = app.engine.matcher_mode().names();
     let mut inputs = Vec::new();
     json::read(&text, |reader| {

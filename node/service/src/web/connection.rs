@@ -22,6 +22,7 @@ use tracing::{debug, error};
 use super::{
     Body, Handler, Peer, Settings,
     pulse::{Pulse, Watched},
+    shared::Shared,
 };
 
 /// HTTP/2 streams of one connection.
@@ -56,21 +57,23 @@ impl<H: Handler> Server<H> {
     async fn talk(&self, socket: TcpStream, address: SocketAddr, pulse: &Arc<Pulse>) {
         // Answers are written whole, so waiting for more to send only delays them.
         let _ = socket.set_nodelay(true);
+        let socket = Arc::new(socket);
+        let peer = |encrypted| Peer { address, encrypted, socket: Arc::clone(&socket) };
+        let stream = Shared(Arc::clone(&socket));
         let gate = self.settings.gate.as_deref();
         let Some(config) = gate.and_then(super::Gate::tls) else {
-            return self.http1(socket, Peer { address, encrypted: false }, pulse).await;
+            return self.http1(stream, peer(false), pulse).await;
         };
-        let handshake = TlsAcceptor::from(config).accept(socket);
+        let handshake = TlsAcceptor::from(config).accept(stream);
         let stream = tokio::select! {
             () = self.stop.cancelled() => return,
             done = tokio::time::timeout(self.settings.limits.header_timeout, handshake) => done,
         };
-        let peer = Peer { address, encrypted: true };
         match stream {
             Ok(Ok(stream)) if stream.get_ref().1.alpn_protocol() == Some(b"h2") => {
-                self.http2(stream, peer, pulse).await;
+                self.http2(stream, peer(true), pulse).await;
             }
-            Ok(Ok(stream)) => self.http1(stream, peer, pulse).await,
+            Ok(Ok(stream)) => self.http1(stream, peer(true), pulse).await,
             Ok(Err(error)) => debug!(peer = %address, %error, "TLS handshake failed"),
             Err(_) => debug!(peer = %address, "TLS handshake took too long"),
         }
@@ -84,7 +87,7 @@ impl<H: Handler> Server<H> {
     ) {
         let limits = &self.settings.limits;
         let stream = TokioIo::new(Watched { stream, pulse: Arc::clone(pulse) });
-        let service = service_fn(|request| self.serve(request, peer, pulse));
+        let service = service_fn(|request| self.serve(request, peer.clone(), pulse));
         let connection = http1::Builder::new()
             .max_header_size(limits.header_max_bytes)
             .max_headers(limits.headers_max)
@@ -93,7 +96,8 @@ impl<H: Handler> Server<H> {
             .half_close(true)
             .title_case_headers(true)
             .serve_connection(stream, service);
-        self.drive(std::pin::pin!(connection), |one| one.graceful_shutdown(), pulse, peer).await;
+        self.drive(std::pin::pin!(connection), |one| one.graceful_shutdown(), pulse, peer.address)
+            .await;
     }
 
     async fn http2(
@@ -106,16 +110,17 @@ impl<H: Handler> Server<H> {
         pulse.set_framed();
         let stream = TokioIo::new(Watched { stream, pulse: Arc::clone(pulse) });
         // Requests of HTTP/2 run as tasks of their own, so they take copies along.
-        let (server, watched) = (self.clone(), Arc::clone(pulse));
+        let (server, watched, from) = (self.clone(), Arc::clone(pulse), peer.clone());
         let service = service_fn(move |request| {
-            let (server, pulse) = (server.clone(), Arc::clone(&watched));
+            let (server, pulse, peer) = (server.clone(), Arc::clone(&watched), from.clone());
             async move { server.serve(request, peer, &pulse).await }
         });
         let connection = http2::Builder::new(TokioExecutor::new())
             .max_header_list_size(u32::try_from(limits.header_max_bytes).unwrap_or(u32::MAX))
             .max_concurrent_streams(STREAMS_MAX)
             .serve_connection(stream, service);
-        self.drive(std::pin::pin!(connection), |one| one.graceful_shutdown(), pulse, peer).await;
+        self.drive(std::pin::pin!(connection), |one| one.graceful_shutdown(), pulse, peer.address)
+            .await;
     }
 
     /// Lets the connection run; ends it when it stands still, gently when the server stops.
@@ -124,7 +129,7 @@ impl<H: Handler> Server<H> {
         mut connection: Pin<&mut C>,
         shut_down: impl Fn(Pin<&mut C>),
         pulse: &Pulse,
-        peer: Peer,
+        peer: SocketAddr,
     ) {
         let mut stopping = false;
         loop {
@@ -132,7 +137,7 @@ impl<H: Handler> Server<H> {
             tokio::select! {
                 ended = connection.as_mut() => {
                     if let Err(error) = ended {
-                        debug!(peer = %peer.address, %error, "connection ended early");
+                        debug!(%peer, %error, "connection ended early");
                     }
                     return;
                 }
@@ -142,7 +147,7 @@ impl<H: Handler> Server<H> {
                 }
                 () = tokio::time::sleep_until(look) => {
                     if pulse.deadline() <= Instant::now() {
-                        debug!(peer = %peer.address, "connection closed, it stood still");
+                        debug!(%peer, "connection closed, it stood still");
                         return;
                     }
                 }
@@ -174,11 +179,11 @@ impl<H: Handler> Server<H> {
 
 /// The handler's answer; a panic takes this request along and nothing else.
 async fn guarded(handler: &impl Handler, request: Request<Incoming>, peer: Peer) -> Response<Body> {
-    let path = request.uri().path().to_owned();
+    let (path, address) = (request.uri().path().to_owned(), peer.address);
     match AssertUnwindSafe(handler.answer(request, peer)).catch_unwind().await {
         Ok(response) => response,
         Err(_) => {
-            error!(peer = %peer.address, path, "answering a request failed by a defect");
+            error!(peer = %address, path, "answering a request failed by a defect");
             internal_error()
         }
     }

@@ -139,6 +139,29 @@ async fn dripping_head_and_idle_connection_are_closed() {
 }
 
 #[tokio::test]
+async fn handler_can_see_that_nobody_waits() {
+    let (tell, mut told) = tokio::sync::mpsc::channel(2);
+    let handler = move |_: Request<Incoming>, peer: Peer| {
+        let tell = tell.clone();
+        async move {
+            tell.send(peer.has_closed()).await.unwrap();
+            while !peer.has_closed() {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+            tell.send(true).await.unwrap();
+            Response::new(Body::empty())
+        }
+    };
+    let server = start(Limits::default(), handler).await;
+    let mut socket = TcpStream::connect(server.address).await.unwrap();
+    socket.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+    assert_eq!(told.recv().await, Some(false));
+    drop(socket);
+    let seen = tokio::time::timeout(Duration::from_secs(10), told.recv()).await;
+    assert_eq!(seen.unwrap(), Some(true));
+}
+
+#[tokio::test]
 async fn silent_connections_make_room_for_requests() {
     let server = start(Limits { connections_max: 10, ..Limits::default() }, echo).await;
     let mut silent = Vec::new();
