@@ -62,6 +62,7 @@ pub(crate) async fn post(
     x: &mut Exchange,
 ) -> Keep {
     let lb = client.worker.lb.clone();
+    lb.posted_ms.store(lb.about_now_ms(), Relaxed);
     let limit = backend.options.alerts.memory;
     let mut kept = Kept { all: &lb.kept_bytes, limit, bytes: 0 };
     match read(client, session, &mut kept).await {

@@ -173,6 +173,8 @@ pub(crate) struct Balancer {
     /// The admin token.
     pub admin: Token,
     changing: Mutex<()>,
+    /// Uptime in ms at the last post of alerts.
+    pub posted_ms: AtomicU64,
     /// Numbers of connections.
     pub next_id: AtomicU64,
     events: Mutex<std::collections::VecDeque<Event>>,
@@ -203,6 +205,7 @@ impl Balancer {
             closed: CancellationToken::new(),
             freed: Notify::new(),
             kept_bytes: AtomicU64::new(0),
+            posted_ms: AtomicU64::new(0),
             flags,
             reloaded: AtomicBool::new(true),
             changed: Notify::new(),

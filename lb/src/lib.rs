@@ -32,6 +32,7 @@ mod stats;
 mod tls;
 mod token;
 mod watch;
+mod watchdog;
 mod wire;
 
 use std::path::PathBuf;

@@ -19,7 +19,9 @@ use crate::flags::Flags;
 use crate::proxy::Worker;
 use crate::token::Token;
 use crate::watch::Fired;
-use crate::{LbError, Listeners, accept, access, admin, page, peer, probe, reload, threads};
+use crate::{
+    LbError, Listeners, accept, access, admin, page, peer, probe, reload, threads, watchdog,
+};
 
 /// Between two sweeps, samples and flushes of the log.
 const TICK: Duration = Duration::from_millis(100);
@@ -132,6 +134,9 @@ async fn control_loop(
         tokio::spawn(page::listen(lb.clone(), listener));
     }
     let ticking = tokio::spawn(tick(lb.clone()));
+    if let Some(options) = lb.topology.load().config.global.watchdog.clone() {
+        tokio::spawn(watchdog::watch(lb.clone(), options));
+    }
     let system = if signals { Notifier::from_environment() } else { Notifier::silent() };
     system.ready();
     tokio::select! {

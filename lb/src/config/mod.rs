@@ -43,6 +43,17 @@ pub struct Global {
     pub hard_stop_after: Duration,
     /// Version told to tools that ask for HAProxy's.
     pub compat_version: String,
+    /// Called when the alerting path is broken.
+    pub watchdog: Option<Watchdog>,
+}
+
+/// A URL that is called when the alerting path is broken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Watchdog {
+    /// Longest time without a post of alerts, zero for any.
+    pub after: Duration,
+    /// Where to post the reason.
+    pub url: String,
 }
 
 /// Shape of an access log line.
@@ -512,6 +523,7 @@ impl Default for Global {
             pid_file: None,
             hard_stop_after: Duration::from_secs(30),
             compat_version: "2.6.12".to_owned(),
+            watchdog: None,
         }
     }
 }

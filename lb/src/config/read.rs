@@ -11,7 +11,7 @@ use super::{
     AdminMode, AdminSocket, AlertMode, AlertOptions, BackendOptions, BadCidr, Balance, BindOptions,
     CheckOptions, Cidr, ClientVerify, Config, ForwardFor, FrontendOptions, Global, InitialHealth,
     Level, Limits, Log, LogFormat, LogLevel, LogTo, Observe, ObserveMode, OnError, RetryOn,
-    ServerOptions, StatsOptions, Timeouts, TlsBind, TlsServer,
+    ServerOptions, StatsOptions, Timeouts, TlsBind, TlsServer, Watchdog,
 };
 
 /// Reads and checks a file.
@@ -181,7 +181,23 @@ fn global(section: &Section<'_>) -> Global {
         pid_file: path("pid_file").map(PathBuf::from),
         hard_stop_after: section.duration_or("hard_stop_after", default.hard_stop_after),
         compat_version: section.text_or("compat_version", &default.compat_version),
+        watchdog: section.section("watchdog").and_then(|s| watchdog(&s)),
     }
+}
+
+fn watchdog(section: &Section<'_>) -> Option<Watchdog> {
+    let after = section.duration_or("after", Duration::ZERO);
+    let url = section.text_or("url", "");
+    if url.is_empty() {
+        if !after.is_zero() {
+            section.mistake("a watchdog needs a url");
+        }
+        return None;
+    }
+    if crate::watchdog::parts(&url).is_none() {
+        section.mistake("the url must be http://HOST/PATH or https://HOST/PATH");
+    }
+    Some(Watchdog { after, url })
 }
 
 fn log(global: &Section<'_>) -> Log {

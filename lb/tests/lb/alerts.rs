@@ -226,3 +226,19 @@ fn servers_that_are_no_alert_nodes_get_a_post_once() {
     });
     assert_eq!(cost(&lb), 2);
 }
+
+#[test]
+fn the_watchdog_calls_when_no_alerts_come() {
+    let (node, called) = (Fake::new(|_| ok("{}")), Fake::new(|_| ok("noted")));
+    let mut config = config(&[node.address]);
+    let url = format!("http://{}/dead?x", called.address);
+    config.global.watchdog =
+        Some(tocsin_lb::config::Watchdog { after: Duration::from_secs(1), url });
+    let lb = Lb::start(config);
+    eventually("it is called", || (!called.seen().is_empty()).then_some(()));
+    let seen = &called.seen()[0];
+    assert_eq!(seen.line(), "POST /dead?x HTTP/1.1");
+    let body = String::from_utf8(seen.body.clone()).unwrap();
+    assert!(body.starts_with("{\"reason\":\"no alerts were posted\",\"at\":\""), "{body}");
+    assert!(lb.page("/api/v1/events").body.contains("no alerts were posted"));
+}
