@@ -5,10 +5,12 @@
 //! understands a kind supplies the [`Table`] that holds it.
 
 mod address;
+mod ask;
 mod bridge;
 mod claim;
 mod cluster;
 mod core;
+mod facts;
 mod gossip;
 mod hlc;
 mod member;
@@ -22,6 +24,7 @@ mod ready;
 mod record;
 #[cfg(test)]
 mod sim;
+mod start;
 mod state;
 mod store;
 mod sync;

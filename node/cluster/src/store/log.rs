@@ -1,6 +1,6 @@
 //! The append-only log: one thread writes and syncs for everybody, a second one writes snapshots.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -12,10 +12,11 @@ use tracing::{error, info, warn};
 
 use super::load::{self, Found};
 use super::segment::{self, MAGIC};
+use super::snapshot::{Snapshot, delete_covered, keep_spare, release_spare, snapshot};
 use super::{Loaded, Notice, SYNC_BOUNDS, Source, Stage, Store, StoreError, StoreFacts, dir};
 use crate::mono;
 use crate::options::SyncMode;
-use crate::record::{self, Record};
+use crate::record::Record;
 
 /// A segment is closed at this size.
 const SEGMENT_BYTES: u64 = 64 * 1024 * 1024;
@@ -23,8 +24,6 @@ const SEGMENT_BYTES: u64 = 64 * 1024 * 1024;
 const RESERVE_STEP: u64 = 4 * 1024 * 1024;
 /// Bytes waiting for the disk; more are refused and repaired by a snapshot.
 const QUEUE_BYTES: usize = 64 * 1024 * 1024;
-/// Released first when the disk is full.
-const SPARE_BYTES: u64 = 16 * 1024 * 1024;
 /// A snapshot is written at least this often when anything was appended.
 const SNAPSHOT_EVERY: Duration = Duration::from_secs(15 * 60);
 /// The log may grow to this, or to four times the last snapshot.
@@ -63,12 +62,6 @@ struct Queue {
     /// A snapshot ended: with which number, size and time.
     snapshot: Option<io::Result<Snapshot>>,
     closed: bool,
-}
-
-struct Snapshot {
-    number: u64,
-    bytes: u64,
-    time: Duration,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -477,85 +470,12 @@ impl Writer {
     }
 }
 
-/// Writes all live records to `snap-<number>`: a temporary file, synced, renamed.
-fn snapshot(dir: &Path, number: u64, source: &Source) -> io::Result<Snapshot> {
-    let begun = mono::now();
-    let tmp = dir.join(format!("snapshot-{number}.tmp"));
-    let mut file = io::BufWriter::with_capacity(256 * 1024, File::create(&tmp)?);
-    file.write_all(MAGIC)?;
-    let (mut count, mut bytes, mut failure) = (0, MAGIC.len() as u64, None);
-    let mut pending = Vec::new();
-    let mut flush = |pending: &mut Vec<Record>| -> io::Result<u64> {
-        let mut frames = Vec::new();
-        record::encode(pending).iter().for_each(|batch| segment::frame(batch, &mut frames));
-        pending.clear();
-        file.write_all(&frames)?;
-        Ok(frames.len() as u64)
-    };
-    source(&mut |record| {
-        count += 1;
-        pending.push(record);
-        if pending.len() == 256 && failure.is_none() {
-            match flush(&mut pending) {
-                Ok(length) => bytes += length,
-                Err(error) => failure = Some(error),
-            }
-        }
-        if failure.is_some() {
-            pending.clear();
-        }
-    });
-    if let Some(failure) = failure {
-        return Err(failure);
-    }
-    bytes += flush(&mut pending)?;
-    let mut frames = Vec::new();
-    segment::frame(&record::footer(count), &mut frames);
-    file.write_all(&frames)?;
-    let file = file.into_inner().map_err(io::IntoInnerError::into_error)?;
-    file.sync_all()?;
-    fs::rename(&tmp, dir::snap_path(dir, number))?;
-    dir::sync_dir(dir)?;
-    let time = mono::now().saturating_sub(begun);
-    Ok(Snapshot { number, bytes: bytes + frames.len() as u64, time })
-}
-
-/// Deletes what the snapshot `number` made superfluous.
-fn delete_covered(dir: &Path, number: u64) {
-    type PathOf = fn(&Path, u64) -> PathBuf;
-    let kinds: [(&str, PathOf); 2] = [("wal-", dir::wal_path), ("snap-", dir::snap_path)];
-    for (prefix, path) in kinds {
-        let numbers = dir::numbers(dir, prefix).unwrap_or_default();
-        for old in numbers.into_iter().filter(|old| *old < number) {
-            // What stays is read once more at the next start and deleted then.
-            let _ = fs::remove_file(path(dir, old));
-        }
-    }
-}
-
-fn keep_spare(dir: &Path) {
-    let path = dir.join("reserve");
-    if path.exists() {
-        return;
-    }
-    let made = File::create(&path).and_then(|file| {
-        let flags = rustix::fs::FallocateFlags::empty();
-        rustix::fs::fallocate(&file, flags, 0, SPARE_BYTES).map_err(io::Error::from)
-    });
-    if made.is_err() {
-        release_spare(dir);
-    }
-}
-
-fn release_spare(dir: &Path) {
-    // Absent is as good as released.
-    let _ = fs::remove_file(dir.join("reserve"));
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::record;
     use crate::record::Stamp;
+    use std::fs;
     use std::sync::mpsc;
 
     fn record(n: u64) -> Record {

@@ -4,6 +4,7 @@ mod dir;
 mod load;
 mod log;
 mod segment;
+mod snapshot;
 
 use std::io;
 use std::path::PathBuf;
