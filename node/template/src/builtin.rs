@@ -6,6 +6,9 @@ use crate::quote;
 use crate::tree::Node;
 use crate::value::{Kind, Value};
 
+/// Values are cut to this in error messages.
+const MESSAGE_MAX: usize = 4096;
+
 type Answer = Result<Value, String>;
 type Body = fn(&[Value], usize) -> Answer;
 
@@ -76,6 +79,11 @@ pub(crate) fn joined(args: &[Value], room: usize) -> Result<String, String> {
         .iter()
         .map(|arg| match arg {
             Value::Nil => Value::from("<no value>"),
+            Value::Object(object) if object.type_name().starts_with('*') => {
+                let mut text = String::new();
+                print::write_value(&mut text, arg, room);
+                text.into()
+            }
             _ => arg.clone(),
         })
         .collect();
@@ -85,8 +93,7 @@ pub(crate) fn joined(args: &[Value], room: usize) -> Result<String, String> {
 fn len(value: &Value) -> Answer {
     match (value.len(), value) {
         (Some(len), _) => Ok(len.into()),
-        // Go's own slip, kept because the text is what people search for.
-        (None, Value::Nil) => Err("reflect: call of reflect.Value.Type on zero Value".to_owned()),
+        (None, Value::Nil) => Err("len of nil pointer".to_owned()),
         (None, _) => Err(format!("len of type {}", pointed(value))),
     }
 }
@@ -263,18 +270,25 @@ fn equal_others(a: &Value, b: &Value) -> Result<bool, String> {
             print::text_s(a),
             a.type_name(),
             b.type_name(),
-            print::text(b)
+            print::print(std::slice::from_ref(b), MESSAGE_MAX).unwrap_or_default()
         )),
         _ if comparable(b) => {
             Ok(a.type_name() == b.type_name() && print::text(a) == print::text(b))
         }
-        _ => Err(format!("non-comparable type {}: {}", print::text_s(a), b.type_name())),
+        _ if is_nil(a) || is_nil(b) => Ok(is_nil(a) == is_nil(b)),
+        _ => Err(format!("non-comparable type {}: {}", print::text_s(b), b.type_name())),
     }
 }
 
-/// Go's kind of what is not basic.
+/// Go's nil map or slice.
+fn is_nil(value: &Value) -> bool {
+    matches!(value, Value::Object(object) if object.is_nil())
+}
+
+/// Go's kind of what is not basic; pointers have none of these.
 fn category(value: &Value) -> Option<Kind> {
     match value {
+        Value::Object(object) if object.type_name().starts_with('*') => None,
         Value::Map(_) => Some(Kind::Map),
         Value::List(_) | Value::Texts(_) => Some(Kind::Slice),
         Value::Object(object) => Some(object.kind()),

@@ -12,7 +12,7 @@ use crate::method::{self, Method};
 use crate::print;
 use crate::time::Duration;
 use crate::tree::{Command, Node, NodeKind, Op, Pipe, Template};
-use crate::value::{CallError, Kind, List, Object, Value};
+use crate::value::{CallError, Kind, List, Value};
 
 /// What one rendering may use up; beyond it the rendering fails.
 #[derive(Clone, Copy, Debug)]
@@ -133,7 +133,6 @@ struct Rounds {
 enum Sequence {
     List(Arc<List>),
     Entries(Vec<(Value, Value)>),
-    Object(Arc<dyn Object>, usize),
     Int(i64),
 }
 
@@ -142,13 +141,19 @@ impl Sequence {
         match self {
             Self::List(list) => Some((index.into(), list.items().get(index)?.clone())),
             Self::Entries(entries) => entries.get(index).cloned(),
-            Self::Object(object, len) if index < *len => object.entry(index),
-            Self::Object(..) => None,
             Self::Int(end) => {
                 let index = i64::try_from(index).ok()?;
                 (index < *end).then_some((Value::Int(index), Value::Int(index)))
             }
         }
+    }
+}
+
+/// The number that a range counts up to.
+fn number(value: &Value) -> Option<i64> {
+    match value {
+        Value::Byte(byte) => Some(i64::from(*byte)),
+        _ => value.as_int(),
     }
 }
 
@@ -209,11 +214,7 @@ impl<'t> Exec<'t> {
     /// Name, line and column of what is evaluated.
     fn place(&self) -> String {
         let Some(frame) = self.frames.last() else { return String::new() };
-        let source = &frame.template.source;
-        let before = source.text.get(..self.at.pos()).unwrap_or_default();
-        let line = 1 + before.matches('\n').count();
-        let column = before.len() - before.rfind('\n').map_or(0, |at| at + 1);
-        format!("{}:{line}:{column}", source.name)
+        frame.template.source.place(self.at.pos())
     }
 
     fn spend_step(&mut self) -> Eval<()> {
@@ -352,17 +353,9 @@ impl<'t> Exec<'t> {
     fn html_action(&mut self, dot: &Value, pipe: &'t Pipe) -> Eval<()> {
         let last = pipe.cmds.len() - 1;
         let mut escaper = None;
-        for (index, command) in pipe.cmds.iter().enumerate() {
-            let NodeKind::Function(name) = &command.args[0].kind else { continue };
-            if !matches!(&**name, "html" | "urlquery") || self.functions.contains_key(&**name) {
-                continue;
-            }
-            if index < last {
-                let (place, name) = (self.place(), crate::quote::go(name));
-                return Err(TemplateError(format!(
-                    "html/template:{place}: predefined escaper {name} disallowed in template"
-                )));
-            }
+        if let NodeKind::Function(name) = &pipe.cmds[last].args[0].kind
+            && matches!(&**name, "html" | "urlquery")
+        {
             escaper = Some(&**name);
         }
         let part = match escaper {
@@ -430,10 +423,7 @@ impl<'t> Exec<'t> {
         Ok(match &value {
             Value::Nil => Sequence::Entries(Vec::new()),
             Value::List(list) => Sequence::List(list.clone()),
-            Value::Object(object) if object.kind() == Kind::Slice => {
-                Sequence::Object(object.clone(), object.len())
-            }
-            _ => match (value.entries(), value.as_int()) {
+            _ => match (value.entries(), number(&value)) {
                 (Some(entries), _) => Sequence::Entries(entries),
                 (None, Some(_)) if names > 1 => {
                     let text = print::text(&value);

@@ -5,16 +5,60 @@
 //! that crate chooses the escaper of each by what surrounds it. No template of a user reaches that
 //! crate's parser, and a panic in it becomes an error. It is named in this file alone.
 
+use std::collections::HashSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use gotmpl::SafeKind;
-use gotmpl::html::Template;
+use gotmpl::html::Template as Escaper;
 
 use crate::TemplateError;
-use crate::eval::Part;
-use crate::print;
+use crate::eval::{Lookup, Part};
+use crate::tree::{NodeKind, Op, Pipe, Template};
 use crate::value::{SafeKind as Trust, Value};
+use crate::{print, quote};
+
+/// Checks what Go checks of an HTML template before it runs: that every template called is there,
+/// reached or not, and that a pipeline is escaped by the template itself at its end alone.
+///
+/// # Errors
+/// Go's message.
+pub(crate) fn check(main: &Template, lookup: &dyn Lookup) -> Result<(), TemplateError> {
+    let mut seen = HashSet::from([std::ptr::from_ref(main)]);
+    let mut open = vec![(main, 0)];
+    while let Some((template, next)) = open.pop() {
+        let Some(op) = template.ops.get(next) else { continue };
+        open.push((template, next + 1));
+        let wrong = |pos, text: String| {
+            let place = template.source.place(pos);
+            Err(TemplateError(format!("html/template:{place}: {text}")))
+        };
+        match op {
+            Op::Action(pipe) if pipe.decl.is_empty() => {
+                if let Some(name) = early_escaper(pipe) {
+                    let text = format!("predefined escaper {name:?} disallowed in template");
+                    return wrong(pipe.pos, text);
+                }
+            }
+            Op::Call { pos, name, .. } => match lookup.template(name) {
+                None => return wrong(*pos, format!("no such template {}", quote::go(name))),
+                Some(called) if seen.insert(std::ptr::from_ref(called)) => open.push((called, 0)),
+                Some(_) => {}
+            },
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// An escaper that is not the last command.
+fn early_escaper(pipe: &Pipe) -> Option<&str> {
+    let (_, early) = pipe.cmds.split_last()?;
+    early.iter().find_map(|command| match &command.args[0].kind {
+        NodeKind::Function(name) if matches!(&**name, "html" | "urlquery") => Some(&**name),
+        _ => None,
+    })
+}
 
 /// Escapes and joins the pieces of a rendering.
 ///
@@ -29,7 +73,7 @@ pub(crate) fn escape(parts: &[Part<'_>], room: usize) -> Result<String, Template
     let run = || {
         let mut buffer = [[0; 4]; 2];
         let [first, second] = &mut buffer;
-        Template::new("")
+        Escaper::new("")
             .delims(left.encode_utf8(first), right.encode_utf8(second))
             .parse(&flat)?
             .execute_to_string(&gotmpl::Value::List(values.into()))

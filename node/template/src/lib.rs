@@ -136,6 +136,9 @@ impl Templates {
         let Some(main) = own.get("") else { return Ok(String::new()) };
         let scope = Scope { named: &self.named, own: &own };
         let sink = if html { Sink::Parts(Vec::new(), 0) } else { Sink::Text(String::new()) };
+        if html {
+            html::check(main, &scope)?;
+        }
         match eval::run(main, data, &scope, functions, &self.limits, sink)? {
             Sink::Text(text) => Ok(text),
             Sink::Parts(parts, _) => html::escape(&parts, self.limits.output_bytes),

@@ -4,6 +4,7 @@
 
 use crate::number::format_float;
 use crate::quote;
+use crate::time::Time;
 use crate::value::{Kind, Value};
 
 /// Go refuses larger widths and precisions.
@@ -29,7 +30,7 @@ pub(crate) fn write_value(out: &mut String, value: &Value, room: usize) -> bool 
     !printer.full
 }
 
-/// The text of a value for an error message.
+/// The text of a value behind its pointer, for an error message.
 pub(crate) fn text(value: &Value) -> String {
     let mut printer = Printer::new(MESSAGE_MAX);
     printer.value(value, 'v', 1);
@@ -334,7 +335,12 @@ impl Printer {
             Value::Nil if verb == 'v' && depth > 0 && self.flags.sharp_v => {
                 self.push("interface {}(nil)");
             }
+            Value::Nil if depth > 0 => self.push("<nil>"),
             Value::Nil if verb == 'v' => self.padded("<nil>"),
+            Value::Time(time) if verb == 'v' && self.flags.sharp_v => {
+                let text = go_syntax(time);
+                self.push(&text);
+            }
             Value::Bool(truth) if matches!(verb, 't' | 'v') => self.padded(&truth.to_string()),
             Value::Float(number) => self.float(*number, verb, value),
             Value::Text(text) | Value::Safe(_, text) => self.string(text, verb, value),
@@ -652,6 +658,26 @@ impl Printer {
         }
         self.flags = flags;
     }
+}
+
+/// A time in Go's own syntax.
+fn go_syntax(time: &Time) -> String {
+    let at = time.civil();
+    let zone = match crate::time::zone_name(time.zone()).as_str() {
+        "UTC" => "time.UTC".to_owned(),
+        "Local" => "time.Local".to_owned(),
+        name => format!("time.Location({})", quote::go(name)),
+    };
+    format!(
+        "time.Date({}, time.{}, {}, {}, {}, {}, {}, {zone})",
+        at.year(),
+        crate::time::month_name(i64::from(at.month())),
+        at.day(),
+        at.hour(),
+        at.minute(),
+        at.second(),
+        at.subsec_nanosecond()
+    )
 }
 
 /// The `#` flag of floats: a point always, and for `%g` the trailing zeros.

@@ -244,6 +244,46 @@ fn deep_recursion_is_rendered_and_endless_recursion_refused() {
 }
 
 #[test]
+fn nesting_costs_no_stack() {
+    let deep = |open: &str, close: &str, n: usize| open.repeat(n) + "x" + &close.repeat(n);
+    check(&deep("{{if 1}}", "{{end}}", 20_000), "x");
+    check(&deep("{{with 1}}", "{{end}}", 20_000), "x");
+    check(&deep("{{range 1}}", "{{end}}", 20_000), "x");
+    let chain = format!("{{{{if 0}}}}{}{{{{else}}}}x{{{{end}}}}", "{{else if 0}}".repeat(20_000));
+    check(&chain, "x");
+    check(&format!("{{{{ {} }}}}", deep("(", ")", 100).replace('x', "1")), "1");
+    check(
+        &format!("{{{{ {} }}}}", deep("(", ")", 101).replace('x', "1")),
+        "ERR template: :1: parentheses nested deeper than 100",
+    );
+}
+
+/// What would grow without end ends in an error.
+#[test]
+fn made_values_are_bounded() {
+    for (template, end) in [
+        (r#"{{$x := "ab"}}{{range 100}}{{$x = printf "%s%s" $x $x}}{{end}}"#, "too large"),
+        (r#"{{$x := "ab"}}{{range 100}}{{$x = print $x $x}}{{end}}"#, "too large"),
+        (r#"{{$x := "ab"}}{{range 100}}{{$x = reReplaceAll "" $x $x}}{{end}}"#, "too large"),
+        (r#"{{$x := "ab"}}{{range 100}}{{$x = join $x (stringSlice $x $x)}}{{end}}"#, "too large"),
+        (r#"{{$x := "ab"}}{{range 100}}{{$x = toJson (list $x $x)}}{{end}}"#, "too large"),
+        (r"{{$x := list}}{{range 1000}}{{$x = list $x $x}}{{end}}", "nested deeper than 100"),
+        (r#"{{$x := list}}{{range 1000}}{{$x = dict "a" $x}}{{end}}"#, "nested deeper than 100"),
+        (r"{{$x := list 1}}{{range 60}}{{$x = list $x $x}}{{end}}{{$x}}", "too large"),
+        (r#"{{range 10000000}}{{range 10000000}}{{end}}{{end}}"#, "too many rounds"),
+        (
+            r#"{{define "n"}}{{range 9}}{{template "n"}}{{end}}{{end}}{{template "n"}}"#,
+            "depth (100000)",
+        ),
+    ] {
+        let limits = Limits { int_rounds: 100_000, output_bytes: 1 << 20, ..Limits::default() };
+        let templates = templates().with_limits(limits);
+        let error = templates.text(template, &Value::Nil, &functions()).unwrap_err();
+        assert!(error.to_string().ends_with(end), "{template}: {error}");
+    }
+}
+
+#[test]
 fn endless_output_is_refused() {
     let error = templates()
         .text("{{ range 10000000 }}{{ printf \"%9999d\" 1 }}{{ end }}", &Value::Nil, &functions())

@@ -16,6 +16,16 @@ pub(crate) struct Source {
     pub(crate) text: String,
 }
 
+impl Source {
+    /// Name, line from 1 and column from 0 of an offset.
+    pub(crate) fn place(&self, pos: usize) -> String {
+        let before = self.text.get(..pos).unwrap_or_default();
+        let line = 1 + before.matches('\n').count();
+        let column = before.len() - before.rfind('\n').map_or(0, |at| at + 1);
+        format!("{}:{line}:{column}", self.name)
+    }
+}
+
 /// A named template.
 #[derive(Debug)]
 pub(crate) struct Template {
