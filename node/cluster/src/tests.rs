@@ -86,6 +86,9 @@ fn options(name: &str, peers: &[&Node]) -> Options {
         name: name.into(),
         listen: "127.0.0.1:0".into(),
         peers: peers.iter().map(|node| node.cluster.view().address.clone()).collect(),
+        // A busy machine must not look like a slow peer.
+        write_timeout: LIMIT,
+        silence_timeout: LIMIT,
         ..Options::default()
     }
 }
@@ -286,18 +289,17 @@ fn nervous(options: Options) -> Options {
 }
 
 /// Two nodes that reach each other only through proxies.
-async fn two_behind_proxies() -> ([Node; 2], [Proxy; 2]) {
+async fn two_behind_proxies(shape: impl Fn(Options) -> Options) -> ([Node; 2], [Proxy; 2]) {
     // The ports must be known before the proxies, the proxies before the nodes advertise them.
     let ports = [0; 2].map(|_: i32| {
         std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string()
     });
     let proxies = [Proxy::to(&ports[0]).await, Proxy::to(&ports[1]).await];
     let node = |name: &str, own: usize, other: usize| {
-        nervous(Options {
+        shape(Options {
             listen: ports[own].clone(),
             advertise: proxies[own].address.clone(),
             peers: vec![proxies[other].address.clone()],
-            write_timeout: Duration::from_millis(200),
             ..options(name, &[])
         })
     };
@@ -311,7 +313,7 @@ async fn two_behind_proxies() -> ([Node; 2], [Proxy; 2]) {
 
 #[tokio::test]
 async fn a_partition_is_noticed_and_heals() {
-    let ([a, b], proxies) = two_behind_proxies().await;
+    let ([a, b], proxies) = two_behind_proxies(nervous).await;
     proxies.iter().for_each(Proxy::cut);
     a.until("b unreachable", |view| view.live == 1 && view.split).await;
     b.until("a unreachable", |view| view.live == 1 && view.split).await;
@@ -331,7 +333,8 @@ async fn a_partition_is_noticed_and_heals() {
 
 #[tokio::test]
 async fn a_peer_that_does_not_answer_degrades_a_write() {
-    let ([a, _b], proxies) = two_behind_proxies().await;
+    let hasty = |options| Options { write_timeout: Duration::from_millis(200), ..options };
+    let ([a, _b], proxies) = two_behind_proxies(hasty).await;
     a.until("b ready", |view| view.members.iter().all(|member| member.ready)).await;
     proxies.iter().for_each(Proxy::cut);
     let outcome = a.write(Need::Alerts, "lonely").await;
