@@ -1,6 +1,7 @@
 //! The functions of the template language itself.
 
 use crate::call::{Signature, Type};
+use crate::format;
 use crate::print;
 use crate::quote;
 use crate::tree::Node;
@@ -36,7 +37,7 @@ pub(crate) fn find(name: &str) -> Option<Builtin> {
         "println" => (ANY, |args, room| print::println(args, room).map(Value::from)),
         "printf" => (FORMAT, |args, room| {
             let format = args[0].as_text().unwrap_or_default();
-            print::printf(format, &args[1..], room).map(Value::from)
+            format::printf(format, &args[1..], room).map(Value::from)
         }),
         "html" => (ANY, |args, room| joined(args, room).map(|text| html_escaped(&text).into())),
         "js" => (ANY, |args, room| joined(args, room).map(|text| js(&text).into())),

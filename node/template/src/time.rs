@@ -5,7 +5,7 @@ use std::fmt;
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, ZonedDateTime};
 
-use crate::layout;
+use crate::{layout, reading};
 
 pub(crate) const MONTHS: [&str; 12] = [
     "January",
@@ -180,7 +180,7 @@ pub(crate) fn abbreviation(at: &ZonedDateTime) -> String {
 /// # Errors
 /// Go's text: `parsing time "x" as "2006-01-02": cannot parse "x" as "2006"`.
 pub fn parse_time(layout: &str, text: &str) -> Result<Time, String> {
-    let civil = layout::parse(layout, text)?;
+    let civil = reading::parse(layout, text)?;
     Ok(Time { moment: civil.timestamp(), zone: civil.time_zone().clone() })
 }
 
