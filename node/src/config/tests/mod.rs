@@ -5,6 +5,7 @@ mod large;
 mod rows;
 mod scopes;
 mod traps;
+mod upstream;
 
 use tocsin_service::mistake::Mistake;
 
