@@ -5,7 +5,7 @@ use std::io;
 use std::path::Path;
 
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
-use reqwest::{Method, RequestBuilder, Url};
+use reqwest::{Method, RequestBuilder, StatusCode, Url};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tocsin_node::config::http::{self, HttpConfig};
@@ -24,6 +24,8 @@ pub(super) struct Client {
     headers: HeaderMap,
     /// With user, password and the path of the API.
     base: Url,
+    /// Only speaks HTTP without TLS to this one server, and follows no redirect.
+    plain: bool,
 }
 
 impl Client {
@@ -37,12 +39,14 @@ impl Client {
             let why = "basic authentication and http.config.file are mutually exclusive";
             return Err(why.into());
         }
+        let plain = http_config.is_none() && base.scheme() == "http" && !has_proxy();
         let config = match http_config {
             Some(file) => http::load(file).map_err(|mistakes| mistakes.summary())?,
-            None => HttpConfig::default(),
+            None if plain => without_tls(),
+            None => by_default(),
         };
         let (http, headers) = reach(&config).await.map_err(|error| report(&error))?;
-        Ok(Self { http, headers, base })
+        Ok(Self { http, headers, base, plain })
     }
 
     /// The answer to a GET, whatever it is.
@@ -119,15 +123,11 @@ impl Client {
         url: Url,
         body: Option<Vec<u8>>,
     ) -> Result<Vec<u8>, Failure> {
-        let request = self.http.request(method.clone(), url.clone()).headers(self.headers.clone());
-        let answer = send(request, body).await.map_err(|error| {
-            Failure::Why(format!(
-                "{} \"{}\": {}",
-                verb(&method),
-                shown(&url),
-                network(&error, &url)
-            ))
-        })?;
+        let mut answer = self.send(&self.http, &method, &url, body.clone()).await?;
+        if self.plain && answer.0.is_redirection() {
+            let (http, _) = reach(&by_default()).await.map_err(|error| report(&error))?;
+            answer = self.send(&http, &method, &url, body).await?;
+        }
         let (status, body) = answer;
         if status.is_success() {
             return Ok(body);
@@ -137,12 +137,46 @@ impl Client {
         let code = status.as_u16();
         Err(Failure::Why(format!("{method} {}: HTTP {code}: {said}", url.path())))
     }
+
+    async fn send(
+        &self,
+        http: &reqwest::Client,
+        method: &Method,
+        url: &Url,
+        body: Option<Vec<u8>>,
+    ) -> Result<(StatusCode, Vec<u8>), Failure> {
+        let request = http.request(method.clone(), url.clone()).headers(self.headers.clone());
+        send(request, body).await.map_err(|error| {
+            let (verb, shown) = (verb(method), shown(url));
+            Failure::Why(format!("{verb} \"{shown}\": {}", network(&error, url)))
+        })
+    }
+}
+
+/// As Go's client does without a word: the environment may name a proxy.
+fn by_default() -> HttpConfig {
+    let mut config = HttpConfig::default();
+    config.proxy.from_environment = true;
+    config
+}
+
+/// For an address without TLS: the system's certificates, which cost more than all else here, are not read.
+/// No connection with TLS is made with it, so that none is trusted blindly.
+fn without_tls() -> HttpConfig {
+    let mut config = HttpConfig { follow_redirects: false, ..HttpConfig::default() };
+    config.tls.insecure_skip_verify = true;
+    config
+}
+
+/// Whether requests without TLS may go through a proxy, which may itself want TLS.
+fn has_proxy() -> bool {
+    ["HTTP_PROXY", "http_proxy"].iter().any(|name| std::env::var_os(name).is_some())
 }
 
 async fn send(
     request: RequestBuilder,
     body: Option<Vec<u8>>,
-) -> Result<(reqwest::StatusCode, Vec<u8>), reqwest::Error> {
+) -> Result<(StatusCode, Vec<u8>), reqwest::Error> {
     let request = match body {
         Some(body) => {
             request.header(CONTENT_TYPE, HeaderValue::from_static("application/json")).body(body)

@@ -5,7 +5,7 @@ use tempfile::TempDir;
 const FILES: &[(&str, &str)] = &[
     (
         "am.yml",
-        r#"global: {smtp_smarthost: 'localhost:25', smtp_from: a@b.example}
+        r#"global: {resolve_timeout: 30m, smtp_smarthost: 'localhost:25', smtp_from: a@b.example}
 route:
   receiver: default
   group_by: [alertname]

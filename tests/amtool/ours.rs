@@ -1,6 +1,7 @@
 //! What our amtool has and upstream's has not, and that mistakes are one clear line.
 
-use std::net::TcpListener;
+use std::io::{Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
 use std::process::Output;
 
 use super::{Kind, Server};
@@ -169,7 +170,7 @@ fn credentials_of_a_file_or_an_address_are_sent() {
     let heads = std::thread::spawn(move || {
         let mut heads = Vec::new();
         for stream in listener.incoming().flatten().take(2) {
-            heads.push(answer_empty(stream));
+            heads.push(answer(stream, "200 OK", "", "[]"));
         }
         heads
     });
@@ -190,17 +191,46 @@ fn credentials_of_a_file_or_an_address_are_sent() {
     }
 }
 
-/// Reads a request and answers with an empty list.
-fn answer_empty(mut stream: std::net::TcpStream) -> String {
-    use std::io::{Read as _, Write as _};
+/// Reads a request without body, answers it, and gives its head.
+fn answer(mut stream: TcpStream, status: &str, header: &str, body: &str) -> String {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         let mut byte = [0];
         stream.read_exact(&mut byte).expect("a whole request");
         head.extend(byte);
     }
-    stream
-        .write_all(b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\n[]")
-        .expect("the tool reads the answer");
+    let length = body.len();
+    write!(
+        stream,
+        "HTTP/1.1 {status}\r\nConnection: close\r\n{header}Content-Length: {length}\r\n\r\n{body}"
+    )
+    .expect("the tool reads the answer");
     String::from_utf8(head).expect("ASCII")
+}
+
+#[test]
+fn redirect_is_followed() {
+    let server = Server::start(Kind::Ours);
+    said(&server, &["alert", "add", "Moved"]);
+    let listener = TcpListener::bind("127.0.0.1:0").expect("loopback is there");
+    let old = listener.local_addr().expect("bound");
+    let location = format!("Location: http://127.0.0.1:{}/api/v2/alerts\r\n", server.port);
+    // The first answer is read without following it, the second is followed.
+    std::thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            answer(stream, "302 Found", &location, "");
+        }
+    });
+    let output = tocsin()
+        .args([
+            "amtool",
+            "--no-version-check",
+            "--alertmanager.url",
+            &format!("http://{old}"),
+            "alert",
+        ])
+        .output()
+        .expect("the binary runs");
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(text.contains("\nMoved "), "{text}{}", String::from_utf8_lossy(&output.stderr));
 }

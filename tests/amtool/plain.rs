@@ -92,7 +92,8 @@ fn is_id(text: &str) -> bool {
     })
 }
 
-/// A time of this year at the start of the text, in whole ten minutes from now, and its length. Others were given.
+/// A time near now at the start of the text, in whole ten minutes from now, and its length. Others were given.
+/// No time of the lines is near the middle of ten minutes, where chance would decide.
 fn near_time(text: &str) -> Option<(String, usize)> {
     let date = text.get(..19)?;
     let shaped = date.bytes().enumerate().all(|(at, byte)| match at {
