@@ -89,8 +89,9 @@ struct Block {
     vars: usize,
     /// After `{{else}}`.
     in_else: bool,
-    /// Written `else if`: closed by the same `{{end}}` as the one around it.
-    chained: bool,
+    /// How many scopes it holds open: more than its own when it is written `else if`, which is closed
+    /// by the same `{{end}}` as the one around it.
+    scopes: usize,
     /// Operations that jump to the end.
     exits: Vec<usize>,
 }
@@ -300,7 +301,9 @@ impl<'a> Parser<'a> {
             Word::Range => Op::Range { pipe, otherwise: 0 },
         });
         let exits = Vec::new();
-        self.body().blocks.push(Block { word, open, vars, in_else: false, chained, exits });
+        let around = self.body().blocks.last().map_or(0, |block| block.scopes);
+        let scopes = if chained { around + 1 } else { 1 };
+        self.body().blocks.push(Block { word, open, vars, in_else: false, scopes, exits });
         Ok(())
     }
 
@@ -337,12 +340,11 @@ impl<'a> Parser<'a> {
     /// Ends the first branch of the innermost block, and lets its test jump here.
     fn close_branch(&mut self) {
         let body = self.body();
-        let scopes = chain_length(&body.blocks);
         let Some(block) = body.blocks.last_mut() else { return };
         let exit = body.ops.len();
         body.ops.push(match block.word {
             Word::Range => Op::Next { body: block.open + 1, end: 0 },
-            Word::If | Word::With => Op::Leave { scopes, to: 0 },
+            Word::If | Word::With => Op::Leave { scopes: block.scopes, to: 0 },
         });
         block.exits.push(exit);
         block.in_else = true;
@@ -360,14 +362,14 @@ impl<'a> Parser<'a> {
             self.close_branch();
         }
         // What the last test jumps to when it fails: nothing but the end of its scopes.
-        let scopes = chain_length(&self.body().blocks);
+        let scopes = self.body().blocks.last().map_or(0, |block| block.scopes);
         let last = self.emit(Op::Leave { scopes, to: 0 });
         let mut exits = vec![last];
         let body = self.body();
         while let Some(block) = body.blocks.pop() {
             exits.extend(block.exits);
             body.vars.truncate(block.vars);
-            if !block.chained {
+            if block.scopes == 1 {
                 break;
             }
         }
@@ -600,11 +602,6 @@ fn owned(text: Cow<'_, str>) -> Box<str> {
 
 fn field_name(token: &str) -> Box<str> {
     token.trim_start_matches('.').into()
-}
-
-/// How many scopes the innermost block and those it is chained to hold open.
-fn chain_length(blocks: &[Block]) -> usize {
-    1 + blocks.iter().rev().take_while(|block| block.chained).count()
 }
 
 fn set_target(op: &mut Op, target: usize) {
