@@ -420,6 +420,7 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
         #[test]
         fn any_order_gives_one_state(records in proptest::collection::vec(record(), 1..80), seed in any::<u64>()) {
             let (a, b) = (state(), state());
