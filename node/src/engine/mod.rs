@@ -20,6 +20,7 @@ mod pairs;
 mod query;
 mod reload;
 mod sending;
+mod shared;
 mod silences;
 mod slot;
 mod snapshot;
@@ -27,27 +28,24 @@ mod snapshot;
 mod tests;
 
 use std::panic::AssertUnwindSafe;
-use std::sync::atomic::{AtomicI64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::AtomicI64;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use futures_util::FutureExt;
 use jiff::Timestamp;
-use tocsin_cluster::{Cluster, Kind, Need, Stamp, Table, kind};
-use tocsin_core::alert::{Hold, NameLimit};
+use tocsin_cluster::{Cluster, Kind, Stamp, Table, kind};
+use tocsin_core::alert::NameLimit;
 use tocsin_core::group::GroupId;
-use tocsin_core::history::{Attempt, History};
-use tocsin_core::label::{Fingerprint, Labels};
-use tocsin_core::nflog::{self, Entry, EntryKey};
+use tocsin_core::label::Fingerprint;
 use tocsin_core::time;
 use tocsin_service::clock::Clock;
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
-use tokio::task::JoinHandle;
 use tokio::time::{Interval, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tracing::{debug, error, info, warn};
+use tracing::{debug, error, info};
 
 pub use alerts::Alerts;
 pub use counts::{
@@ -71,6 +69,7 @@ use deliver::Flush;
 use dispatch::{Dispatch, Known};
 use live::Live;
 use sending::{Sendings, Waiters};
+use shared::Shared;
 
 use crate::options::Options;
 
@@ -114,37 +113,6 @@ impl Tables {
             (kind::HISTORY, Arc::clone(&self.history) as _),
         ]
     }
-}
-
-/// What all parts of the engine see.
-struct Shared {
-    options: Options,
-    clock: Arc<dyn Clock>,
-    started_at: Timestamp,
-    /// The last that the disk knows of: what had ended by then was told in its time.
-    up_until: Timestamp,
-    external_url: Arc<str>,
-    alerts: Arc<Alerts>,
-    silences: Arc<Silences>,
-    log: Arc<Log>,
-    history: Arc<Histories>,
-    cluster: Arc<Cluster>,
-    live: ArcSwap<Live>,
-    dispatch: Dispatch,
-    /// Whether the groups have been made.
-    dispatching: watch::Sender<bool>,
-    sendings: Sendings,
-    waiters: Waiters,
-    counts: Counts,
-    limit: Mutex<NameLimit>,
-    last_post_ms: AtomicI64,
-    /// One reload at a time.
-    reloading: Semaphore,
-    inbox: mpsc::Sender<Event>,
-    /// The flushes on their way.
-    tasks: TaskTracker,
-    /// Ends all deliveries.
-    stop: CancellationToken,
 }
 
 /// Everything that wakes the loop.
@@ -413,108 +381,6 @@ impl Engine {
         if tokio::time::timeout(GRACE, ended).await.is_err() {
             debug!("requests under way were given up");
         }
-    }
-}
-
-impl Shared {
-    /// How much longer alerts count as firing now.
-    fn hold(&self) -> Hold {
-        let last_post = Timestamp::from_millisecond(self.last_post_ms.load(Ordering::Relaxed));
-        let facts = hold::Facts {
-            expiry_hold: self.options.cluster.expiry_hold,
-            now: self.clock.now(),
-            last_post: last_post.unwrap_or(self.started_at),
-            up_until: self.up_until,
-        };
-        hold::hold(&self.cluster.view(), &facts)
-    }
-
-    fn admits(
-        &self,
-        labels: &Labels,
-        alert: Fingerprint,
-        ends_at: Timestamp,
-        now: Timestamp,
-    ) -> bool {
-        let name = labels.get("alertname");
-        let mut limit = self.limit.lock().unwrap_or_else(PoisonError::into_inner);
-        let admitted = limit.admits(name, alert, ends_at, now);
-        drop(limit);
-        if !admitted {
-            self.counts.limited(name);
-        }
-        admitted
-    }
-
-    fn posted_at(&self, now: Timestamp) {
-        self.last_post_ms.store(now.as_millisecond(), Ordering::Relaxed);
-    }
-
-    /// Until nothing is owed to this node that it may have missed.
-    async fn wait_caught_up(&self) {
-        let mut caught_up = self.cluster.caught_up();
-        // An error means that the cluster has gone, and with it what could be missed.
-        let _ = caught_up.wait_for(|caught_up| *caught_up).await;
-    }
-
-    fn replace_live(&self, live: Arc<Live>) -> Arc<Live> {
-        self.take_effect(&live);
-        self.live.swap(live)
-    }
-
-    /// What other parts must know of a configuration.
-    fn take_effect(&self, live: &Live) {
-        self.alerts.set_rules(live.config.inhibit.clone());
-        self.cluster.set_config_hash(live.config.cfg_hash);
-        self.counts.reloaded(self.clock.now());
-    }
-
-    async fn write_log(&self, key: &EntryKey, entry: &Entry, moment: u64, repeat: Duration) {
-        let expires_at = nflog::expires_at(self.clock.now(), self.options.data_retention, repeat);
-        let draft = log::draft(key, entry, expires_at);
-        let ((), outcome) = self
-            .cluster
-            .write(Need::Log, |writer| {
-                writer.put_at(draft, moment);
-            })
-            .await;
-        if let Some(why) = outcome.degraded {
-            debug!(group_key = %key.group_key, why = why.label(), "log entry is not yet safe");
-        }
-    }
-
-    fn write_history(&self, key: &EntryKey, attempt: Attempt) {
-        self.cluster.put(|writer| {
-            let before = self.history.get(key);
-            let mut history = before.map_or_else(History::default, |history| (*history).clone());
-            history.push(attempt);
-            if let Some(draft) = history::draft(key, &history) {
-                writer.put(draft);
-            }
-        });
-    }
-
-    /// Writes the files that Alertmanager reads, on a thread of its own.
-    fn snapshot(self: &Arc<Self>) -> JoinHandle<()> {
-        let shared = Arc::clone(self);
-        tokio::task::spawn_blocking(move || {
-            let (silences, log) = (&shared.silences, &shared.log);
-            let begun = tokio::time::Instant::now();
-            let directory = &shared.options.storage_path;
-            let sizes = snapshot::export(directory, silences, log, shared.clock.now());
-            shared.counts.snapshot(begun.elapsed(), sizes.as_ref().ok());
-            if let Err(error) = sizes {
-                warn!(directory = %directory.display(), %error, "snapshot for Alertmanager cannot be written");
-            }
-        })
-    }
-
-    fn sweep(&self) {
-        self.waiters.sweep();
-        for alert in self.alerts.take_gone() {
-            self.silences.forget(alert);
-        }
-        self.limit.lock().unwrap_or_else(PoisonError::into_inner).sweep(self.clock.now());
     }
 }
 
