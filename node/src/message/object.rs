@@ -6,9 +6,13 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use tocsin_template::{CallError, Kind, Object, Time, Value};
+use tocsin_template::{CallError, Kind, Object, Signature, Time, Type, Value};
 
 use super::{Alert, AlertStatus, Data, Kv};
+
+const NO_PARAMETERS: Signature = Signature::fixed(&[]);
+const TEXT: Signature = Signature::fixed(&[Type::Text]);
+const TEXTS: Signature = Signature::fixed(&[Type::Texts]);
 
 type Method = Option<Result<Value, CallError>>;
 type Fields = Vec<(&'static str, &'static str, Value)>;
@@ -78,8 +82,13 @@ impl Alerts {
         Value::object(Self { all: Arc::clone(&self.all), picked: Some(picked) })
     }
 
-    fn one(&self, at: usize) -> Value {
-        Value::object(OneAlert { all: Arc::clone(&self.all), at })
+    /// The alert at `index` of this part.
+    fn one(&self, index: usize) -> Option<Value> {
+        let at = match &self.picked {
+            Some(picked) => *picked.get(index)?,
+            None => index,
+        };
+        (at < self.all.len()).then(|| Value::object(OneAlert { all: Arc::clone(&self.all), at }))
     }
 }
 
@@ -105,12 +114,25 @@ impl Object for Alerts {
         Some(none(name, arguments).map(|()| self.with_status(status)))
     }
 
+    fn signature(&self, name: &str) -> Option<Signature> {
+        self.has_method(name).then_some(NO_PARAMETERS)
+    }
+
     fn entries(&self) -> Vec<(Value, Value)> {
-        let positions: Vec<usize> = match &self.picked {
-            Some(picked) => picked.clone(),
-            None => (0..self.all.len()).collect(),
+        numbered((0..self.len()).filter_map(|index| self.one(index)))
+    }
+
+    fn entry(&self, index: usize) -> Option<(Value, Value)> {
+        Some((at(index), self.one(index)?))
+    }
+
+    fn sliced(&self, from: usize, to: usize) -> Option<Value> {
+        let picked = match &self.picked {
+            Some(picked) => picked.get(from..to)?.to_vec(),
+            None => (from..to).collect(),
         };
-        numbered(positions.into_iter().map(|at| self.one(at)))
+        let part = Self { all: Arc::clone(&self.all), picked: Some(picked) };
+        Some(Value::object(part))
     }
 
     fn len(&self) -> usize {
@@ -193,15 +215,21 @@ impl Object for Kv {
         })
     }
 
+    fn signature(&self, name: &str) -> Option<Signature> {
+        let parameters = if name == "Remove" { TEXTS } else { NO_PARAMETERS };
+        self.has_method(name).then_some(parameters)
+    }
+
     fn field(&self, name: &str) -> Option<Value> {
         Some(self.shared_value(name).map_or_else(|| Value::text(""), Value::Text))
     }
 
     fn entries(&self) -> Vec<(Value, Value)> {
-        let pair = |(name, value): &(Arc<str>, Arc<str>)| {
-            (Value::Text(Arc::clone(name)), Value::Text(Arc::clone(value)))
-        };
-        self.shared().iter().map(pair).collect()
+        self.shared().iter().map(texts_of).collect()
+    }
+
+    fn entry(&self, index: usize) -> Option<(Value, Value)> {
+        self.shared().get(index).map(texts_of)
     }
 
     fn len(&self) -> usize {
@@ -228,6 +256,11 @@ impl Pairs {
 
     fn values(&self) -> Value {
         Value::object(Strings(self.0.iter().map(|(_, value)| Arc::clone(value)).collect()))
+    }
+
+    fn one(&self, index: usize) -> Option<Value> {
+        let (name, value) = self.0.get(index)?;
+        Some(Value::object(Pair(Arc::clone(name), Arc::clone(value))))
     }
 
     fn joined(&self) -> String {
@@ -260,11 +293,20 @@ impl Object for Pairs {
         Some(none(name, arguments).map(|()| value))
     }
 
+    fn signature(&self, name: &str) -> Option<Signature> {
+        self.has_method(name).then_some(NO_PARAMETERS)
+    }
+
     fn entries(&self) -> Vec<(Value, Value)> {
-        let pair = |(name, value): &(Arc<str>, Arc<str>)| {
-            Value::object(Pair(Arc::clone(name), Arc::clone(value)))
-        };
-        numbered(self.0.iter().map(pair))
+        numbered((0..self.0.len()).filter_map(|index| self.one(index)))
+    }
+
+    fn entry(&self, index: usize) -> Option<(Value, Value)> {
+        Some((at(index), self.one(index)?))
+    }
+
+    fn sliced(&self, from: usize, to: usize) -> Option<Value> {
+        Some(Value::object(Self(self.0.get(from..to)?.to_vec())))
     }
 
     fn len(&self) -> usize {
@@ -333,8 +375,20 @@ impl Object for Strings {
         })
     }
 
+    fn signature(&self, name: &str) -> Option<Signature> {
+        self.has_method(name).then_some(TEXT)
+    }
+
     fn entries(&self) -> Vec<(Value, Value)> {
         numbered(self.0.iter().map(|text| Value::Text(Arc::clone(text))))
+    }
+
+    fn entry(&self, index: usize) -> Option<(Value, Value)> {
+        Some((at(index), Value::Text(Arc::clone(self.0.get(index)?))))
+    }
+
+    fn sliced(&self, from: usize, to: usize) -> Option<Value> {
+        Some(Value::object(Self(self.0.get(from..to)?.to_vec())))
     }
 
     fn len(&self) -> usize {
@@ -361,6 +415,15 @@ fn fields_of(object: &dyn Object, names: &[(&'static str, &'static str)]) -> Fie
         (name, json, object.field(name).unwrap_or(Value::Nil))
     };
     names.iter().map(field).collect()
+}
+
+/// A position as templates see it.
+fn at(index: usize) -> Value {
+    Value::Int(i64::try_from(index).unwrap_or(i64::MAX))
+}
+
+fn texts_of((name, value): &(Arc<str>, Arc<str>)) -> (Value, Value) {
+    (Value::Text(Arc::clone(name)), Value::Text(Arc::clone(value)))
 }
 
 fn numbered(elements: impl Iterator<Item = Value>) -> Vec<(Value, Value)> {

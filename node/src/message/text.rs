@@ -328,6 +328,10 @@ mod tests {
         check("{{ (index .Alerts 1).EndsAt }}", "2026-11-24 11:00:00 +0000 UTC");
         check("{{ (index .Alerts 0).EndsAt.IsZero }}", "true");
         check("{{ range .Alerts }}{{ .Labels.instance }},{{ end }}", "a:9100,b:9100,");
+        check("{{ range slice .Alerts 1 }}{{ .Labels.instance }}{{ end }}", "b:9100");
+        check("{{ range slice .Alerts.Resolved 0 1 }}{{ .Status }}{{ end }}", "resolved");
+        check("{{ (index .Alerts.Resolved 0).Labels.instance }}", "b:9100");
+        check("{{ index .CommonLabels.SortedPairs.Names 1 }}", "job");
         check("{{ routeLabels \"team\" }}{{ .RouteLabels.team }}", "{{ x }}{{ x }}");
         check(
             "{{ .CommonLabels.SortedPairs | toJson }}",
