@@ -288,6 +288,12 @@ fn listen(
     let listener = tokio::net::TcpListener::from_std(listener)?;
     let address = listener.local_addr()?;
     info!(%address, "Listening on");
+    if gate.is_none() && !address.ip().is_loopback() {
+        warn!(
+            %address,
+            "whoever reaches this address can read and change alerts and silences: use --web.config.file"
+        );
+    }
     match gate.filter(|gate| gate.tls().is_some()) {
         Some(gate) => info!(http2 = gate.http2(), %address, "TLS is enabled."),
         None => info!(http2 = false, %address, "TLS is disabled."),

@@ -1,6 +1,6 @@
 //! The pages: complete HTML from the server, without a script.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use askama::Template;
 use http::{HeaderValue, Response, StatusCode, header};
@@ -20,7 +20,8 @@ const STYLE: &str = include_str!("assets/style.css");
 const ICON: &[u8] = include_bytes!("assets/favicon.ico");
 
 /// The name of the style sheet changes with its contents, so that it can be kept for a year.
-const STYLE_NAME: &str = "style-2.css";
+static STYLE_NAME: LazyLock<String> =
+    LazyLock::new(|| format!("style-{:016x}.css", xxhash_rust::xxh3::xxh3_64(STYLE.as_bytes())));
 
 #[derive(Template)]
 #[template(path = "index.html")]
@@ -114,7 +115,7 @@ pub(crate) fn index(app: &Arc<App>, query: &Query<'_>) -> Response<Body> {
     });
     page(&Index {
         prefix: app.prefix.clone(),
-        style: STYLE_NAME,
+        style: &STYLE_NAME,
         health: if all_live { "well" } else { "ill" },
         summary,
         filter,
@@ -227,10 +228,10 @@ pub(crate) fn favicon() -> Response<Body> {
 
 /// A file that pages load.
 pub(crate) fn asset(name: &str) -> Option<Response<Body>> {
-    let mut answer = match name {
-        STYLE_NAME => answer(STYLE, "text/css; charset=utf-8"),
-        _ => return None,
-    };
+    if name != *STYLE_NAME {
+        return None;
+    }
+    let mut answer = answer(STYLE, "text/css; charset=utf-8");
     let forever = HeaderValue::from_static("public, max-age=31536000, immutable");
     answer.headers_mut().insert(header::CACHE_CONTROL, forever);
     Some(answer)
