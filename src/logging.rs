@@ -103,7 +103,8 @@ fn line(event: &Event<'_>, format: Format, zone: &TimeZone) -> String {
     pairs.add("level", level_name(*metadata.level()));
     pairs.add("source", &format!("{file}:{}", metadata.line().unwrap_or(0)));
     pairs.add("msg", &fields.message);
-    if let Some(component) = component(metadata.target()) {
+    let named = fields.rest.iter().any(|(key, _)| *key == "component");
+    if let Some(component) = component(metadata.target()).filter(|_| !named) {
         pairs.add("component", component);
     }
     for (key, value) in &fields.rest {

@@ -39,7 +39,10 @@ fn main() -> ExitCode {
 fn lb(flags: tocsin_lb::Flags) -> ExitCode {
     match tocsin_lb::run(flags) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => fail(&format!("tocsin lb: error: {}\n", causes(&error))),
+        Err(error) => {
+            let _code = fail(&format!("tocsin lb: error: {}\n", causes(&error)));
+            ExitCode::from(error.exit_code())
+        }
     }
 }
 

@@ -58,6 +58,7 @@ fn serve(flags: &NodeFlags, options: Options) -> Result<(), String> {
         .enable_all()
         .build()
         .map_err(|error| format!("cannot start threads: {error}"))?;
+    raise_descriptors();
     let listeners = listeners(flags)?;
     runtime.block_on(async {
         let stop = CancellationToken::new();
@@ -74,6 +75,13 @@ fn tell_mistakes(error: &NodeError) {
     if let NodeError::Config(ReloadError::Config(mistakes)) = error {
         let _failure = fail(&format!("{mistakes}\n"));
     }
+}
+
+/// As many open connections as the system allows at all; the soft limit is meant for older programs.
+fn raise_descriptors() {
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
+    let most = rustix::process::Rlimit { current: limit.maximum, maximum: limit.maximum };
+    let _stays_as_it_is = rustix::process::setrlimit(rustix::process::Resource::Nofile, most);
 }
 
 /// SIGINT and SIGTERM stop gracefully; SIGHUP is the node's own.

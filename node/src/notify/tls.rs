@@ -136,23 +136,18 @@ fn verifier(
     if config.insecure_skip_verify {
         return Ok(Arc::new(Unverified(provider)));
     }
-    let roots = match material.ca() {
+    let inner: Arc<dyn ServerCertVerifier> = match material.ca() {
         Some(pem) => {
             let mut roots = RootCertStore::empty();
             for certificate in certificates(pem, "TLS CA")? {
                 roots.add(certificate).map_err(|error| BuildError::new("TLS CA", error))?;
             }
-            Arc::new(roots)
+            WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider)
+                .build()
+                .map_err(|error| BuildError::new("TLS CA", error))?
         }
-        None => system_roots(),
+        None => Arc::new(SystemRoots(provider)),
     };
-    if roots.is_empty() {
-        // A machine without a trust store can still use plain HTTP receivers.
-        return Ok(Arc::new(NoRoots(provider)));
-    }
-    let inner = WebPkiServerVerifier::builder_with_provider(roots, provider)
-        .build()
-        .map_err(|error| BuildError::new("TLS roots", error))?;
     if config.server_name.is_empty() {
         return Ok(inner);
     }
@@ -161,31 +156,35 @@ fn verifier(
     Ok(Arc::new(Renamed { inner, name }))
 }
 
-/// The operating system's roots, read once.
-fn system_roots() -> Arc<RootCertStore> {
-    static ROOTS: OnceLock<Arc<RootCertStore>> = OnceLock::new();
-    let load = || {
-        let mut roots = RootCertStore::empty();
-        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-        Arc::new(roots)
-    };
-    Arc::clone(ROOTS.get_or_init(load))
+/// Checks against the operating system's roots. They are read at the first handshake: a receiver without TLS never
+/// needs them, and reading them costs more than all the rest of a start.
+#[derive(Debug)]
+struct SystemRoots(Arc<CryptoProvider>);
+
+impl SystemRoots {
+    /// `None` on a machine that trusts nobody.
+    fn verifier(&self) -> Option<Arc<WebPkiServerVerifier>> {
+        static VERIFIER: OnceLock<Option<Arc<WebPkiServerVerifier>>> = OnceLock::new();
+        let load = || {
+            let mut roots = RootCertStore::empty();
+            roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+            let provider = Arc::clone(&self.0);
+            WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider).build().ok()
+        };
+        VERIFIER.get_or_init(load).clone()
+    }
 }
 
 /// Checks the certificate against the configured name instead of the URL's host.
 #[derive(Debug)]
 struct Renamed {
-    inner: Arc<WebPkiServerVerifier>,
+    inner: Arc<dyn ServerCertVerifier>,
     name: ServerName<'static>,
 }
 
 /// Accepts any certificate: `insecure_skip_verify`.
 #[derive(Debug)]
 struct Unverified(Arc<CryptoProvider>);
-
-/// Accepts none, because there is nothing to check against.
-#[derive(Debug)]
-struct NoRoots(Arc<CryptoProvider>);
 
 macro_rules! signatures {
     ($kind:ty, $provider:expr) => {
@@ -233,19 +232,24 @@ impl ServerCertVerifier for Unverified {
     signatures!(Unverified, |this| &this.0);
 }
 
-impl ServerCertVerifier for NoRoots {
+impl ServerCertVerifier for SystemRoots {
     fn verify_server_cert(
         &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        name: &ServerName<'_>,
+        ocsp_response: &[u8],
+        now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
-        Err(rustls::Error::General("this system has no trusted certificates".to_owned()))
+        let Some(verifier) = self.verifier() else {
+            return Err(rustls::Error::General(
+                "this system has no trusted certificates".to_owned(),
+            ));
+        };
+        verifier.verify_server_cert(end_entity, intermediates, name, ocsp_response, now)
     }
 
-    signatures!(NoRoots, |this| &this.0);
+    signatures!(SystemRoots, |this| &this.0);
 }
 
 impl ServerCertVerifier for Renamed {
