@@ -2,6 +2,7 @@
 
 mod amtool;
 mod cli;
+mod complete;
 mod demo;
 mod logging;
 mod node;

@@ -11,7 +11,7 @@ use tocsin_node::options::Options;
 use tocsin_service::clock::SystemClock;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
-use tracing::{error, info};
+use tracing::{error, info, warn};
 
 use crate::cli::NodeFlags;
 use crate::{causes, fail, logging};
@@ -22,7 +22,14 @@ const BACKLOG: i32 = 1024;
 /// Runs a node until it is told to stop.
 pub(crate) fn run(flags: &NodeFlags) -> ExitCode {
     logging::start(flags.log_format, flags.log_level);
-    let options = match flags.options() {
+    let features = match flags.features() {
+        Ok(features) => features,
+        Err(err) => {
+            error!(%err, "error parsing the feature flag list");
+            return ExitCode::FAILURE;
+        }
+    };
+    let options = match flags.options(features) {
         Ok(options) => options,
         Err(text) => return fail(&format!("tocsin: error: {text}\n")),
     };
@@ -30,6 +37,9 @@ pub(crate) fn run(flags: &NodeFlags) -> ExitCode {
         return check(&options);
     }
     info!(version = tocsin_node::VERSION, "Starting Alertmanager");
+    for feature in flags.feature_names() {
+        warn!(feature, "feature enabled by flag");
+    }
     match serve(flags, options) {
         Ok(()) => ExitCode::SUCCESS,
         Err(text) => {

@@ -7,7 +7,6 @@ mod check_config;
 mod cli;
 mod client;
 mod cluster;
-mod complete;
 mod config;
 mod console;
 mod context;
@@ -28,6 +27,7 @@ use std::process::ExitCode;
 use clap::{CommandFactory as _, FromArgMatches as _};
 
 use cli::{Cli, Command};
+use crate::complete;
 use console::Console;
 use context::Context;
 use failure::Failure;
@@ -53,7 +53,7 @@ fn begin(words: Vec<String>, console: &Console) -> Result<(), Failure> {
     match wanted {
         Wanted::Run => {}
         Wanted::Version => return console.print(&cli::version()),
-        Wanted::Script(shell) => return console.print(complete::script(shell)),
+        Wanted::Script(shell) => return console.print(&complete::script(shell, "amtool")),
         Wanted::Words(words) => return console.print(&complete::candidates(&root, &words)),
         Wanted::Help(path) => return console.print(&cli::help(&mut root, &path)),
     }

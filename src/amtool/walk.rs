@@ -4,6 +4,7 @@
 use clap::{Arg, ArgAction, Command};
 
 use super::arguments::{Arguments, Token};
+use crate::complete::Shell;
 
 /// What the words ask for.
 #[derive(Debug, PartialEq, Eq)]
@@ -18,13 +19,6 @@ pub(super) enum Wanted {
     Script(Shell),
     /// The words that may stand in the place of the last of these.
     Words(Vec<String>),
-}
-
-/// A shell that can complete words.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Shell {
-    Bash,
-    Zsh,
 }
 
 /// A flag and its value; `true` and `false` for those that take none.

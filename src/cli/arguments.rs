@@ -37,6 +37,10 @@ fn add(word: OsString, depth: usize, read: &mut Vec<OsString>) -> Result<(), Ref
         }
         return Ok(());
     }
+    if matches!(text, "--help-long" | "--help-man") {
+        read.push("--help".into());
+        return Ok(());
+    }
     let negated = text.strip_prefix("--no-").filter(|name| BOOLEANS.contains(name));
     read.push(match negated {
         Some(name) => format!("--{name}=false").into(),

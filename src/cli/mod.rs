@@ -7,7 +7,9 @@ mod node;
 use std::ffi::OsString;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
-use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap::{Command, CommandFactory, FromArgMatches, Parser, Subcommand};
+
+use crate::complete::{self, Shell};
 
 pub(crate) use node::NodeFlags;
 
@@ -89,6 +91,9 @@ pub(crate) fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Mode, R
     let words = arguments::read(words)?;
     let called = Called::by(&words);
     let mut command = Cli::command();
+    if let Some(text) = completion(&mut command, called, &words) {
+        return Err(Refusal::Text(text));
+    }
     let words = match called {
         Called::Tocsin => words,
         Called::Alertmanager => {
@@ -125,6 +130,26 @@ impl Called {
             Self::Tocsin => "tocsin",
             Self::Alertmanager => "alertmanager",
         }
+    }
+}
+
+/// What upstream's `--completion-` flags ask for: a shell's script, or the words that fit.
+fn completion(command: &mut Command, called: Called, words: &[OsString]) -> Option<String> {
+    let words: Vec<&str> = words.iter().skip(1).filter_map(|word| word.to_str()).collect();
+    let at = words.iter().position(|word| word.starts_with("--completion-"))?;
+    let program = called.program();
+    match words[at] {
+        "--completion-script-bash" => Some(complete::script(Shell::Bash, program)),
+        "--completion-script-zsh" => Some(complete::script(Shell::Zsh, program)),
+        "--completion-bash" => {
+            let given: Vec<String> = words[at + 1..].iter().map(|word| (*word).to_owned()).collect();
+            let root = match called {
+                Called::Tocsin => &*command,
+                Called::Alertmanager => command.find_subcommand("node")?,
+            };
+            Some(complete::candidates(root, &given))
+        }
+        _ => None,
     }
 }
 
@@ -184,6 +209,8 @@ fn one_line(error: &clap::Error) -> String {
 
 #[cfg(test)]
 mod tests {
+    use tocsin_node::options::Features;
+
     use super::*;
 
     fn words(line: &str) -> Vec<OsString> {
@@ -228,7 +255,7 @@ mod tests {
         let flags = node(
             "alertmanager --cluster.peer=a:1 --cluster.peer b:2 --web.listen-address=:1 --web.listen-address=:2",
         );
-        assert_eq!(flags.options().expect("good").cluster.peers, ["a:1", "b:2"]);
+        assert_eq!(flags.options(Features::default()).expect("good").cluster.peers, ["a:1", "b:2"]);
         assert_eq!(flags.listen_addresses(), [":1", ":2"]);
     }
 
@@ -243,9 +270,9 @@ mod tests {
 
     #[test]
     fn booleans_have_a_no_form() {
-        assert!(node("tocsin node --log.silences").options().expect("good").log_silences);
+        assert!(node("tocsin node --log.silences").options(Features::default()).expect("good").log_silences);
         let flags = node("tocsin node --no-log.silences --no-web.api-v1");
-        let options = flags.options().expect("good");
+        let options = flags.options(Features::default()).expect("good");
         assert!(!options.log_silences && !options.web.api_v1);
     }
 
@@ -253,7 +280,7 @@ mod tests {
     fn empty_cluster_address_is_kept() {
         assert_eq!(
             node("tocsin node --cluster.listen-address=")
-                .options()
+                .options(Features::default())
                 .expect("good")
                 .cluster
                 .listen_address,

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::builder::TypedValueParser as _;
 use clap::{ArgAction, Args};
-use tocsin_node::options::{ClusterOptions, Features, Options, WebOptions};
+use tocsin_node::options::{BadFeatures, ClusterOptions, Features, Options, WebOptions};
 use tocsin_service::duration::parse_go_duration;
 
 use crate::logging::{Format, Threshold};
@@ -209,6 +209,18 @@ pub(crate) struct NodeFlags {
 }
 
 impl NodeFlags {
+    /// The features of `--enable-feature`.
+    /// # Errors
+    /// An unknown one, or two that exclude each other.
+    pub(crate) fn features(&self) -> Result<Features, BadFeatures> {
+        Features::parse(&self.enable_feature)
+    }
+
+    /// Their names as written.
+    pub(crate) fn feature_names(&self) -> impl Iterator<Item = &str> {
+        self.enable_feature.split(',').filter(|name| !name.is_empty())
+    }
+
     /// The addresses to serve on, as written.
     pub(crate) fn listen_addresses(&self) -> &[String] {
         &self.web_listen_addresses
@@ -217,7 +229,7 @@ impl NodeFlags {
     /// The flags as the node takes them.
     /// # Errors
     /// A sentence naming the flag whose value cannot be obeyed.
-    pub(crate) fn options(&self) -> Result<Options, String> {
+    pub(crate) fn options(&self, features: Features) -> Result<Options, String> {
         for (name, path) in
             [("config.file", &self.config_file), ("storage.path", &self.storage_path)]
         {
@@ -241,7 +253,7 @@ impl NodeFlags {
             dispatch_start_delay: self.dispatch_start_delay,
             web: self.web(),
             cluster: self.cluster(),
-            features: Features::parse(&self.enable_feature).map_err(|error| error.to_string())?,
+            features,
             receivers_deny_cidr: self.receivers_deny_cidr.clone(),
         })
     }

@@ -2,7 +2,12 @@
 
 use clap::Command;
 
-use super::walk::Shell;
+/// A shell that can complete words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Shell {
+    Bash,
+    Zsh,
+}
 
 const BASH: &str = r#"_amtool_bash_autocomplete() {
     local cur opts
@@ -28,16 +33,17 @@ if [[ "$(basename -- ${(%):-%x})" != "_amtool" ]]; then
 fi
 "#;
 
-/// The script for a shell.
-pub(super) fn script(shell: Shell) -> &'static str {
-    match shell {
+/// The script for a shell and a program of that name.
+pub(crate) fn script(shell: Shell, program: &str) -> String {
+    let script = match shell {
         Shell::Bash => BASH,
         Shell::Zsh => ZSH,
-    }
+    };
+    script.replace("amtool", program)
 }
 
 /// What may stand in the place of the last word, one a line.
-pub(super) fn candidates(root: &Command, words: &[String]) -> String {
+pub(crate) fn candidates(root: &Command, words: &[String]) -> String {
     let (last, before) = words.split_last().map_or(("", words), |(last, before)| (last, before));
     let mut commands = vec![root];
     for word in before {
@@ -59,24 +65,38 @@ pub(super) fn candidates(root: &Command, words: &[String]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory as _;
+    use clap::Arg;
 
-    use super::super::cli::Cli;
     use super::*;
+
+    fn tool() -> Command {
+        let flag = |name: &'static str| Arg::new(name).long(name);
+        let add = Command::new("add").arg(flag("comment"));
+        let silence = Command::new("silence").subcommands([add, Command::new("query")]);
+        Command::new("tool")
+            .arg(flag("alertmanager.url").global(true))
+            .subcommands([Command::new("alert"), silence])
+    }
 
     #[track_caller]
     fn check(words: &[&str], expected: &str) {
         let words: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
-        let found = candidates(&Cli::command(), &words);
+        let found = candidates(&tool(), &words);
         assert_eq!(found.split_whitespace().collect::<Vec<_>>().join(" "), expected);
     }
 
     #[test]
     fn commands_and_flags_are_found_where_they_may_stand() {
         check(&["al"], "alert");
-        check(&["silence", ""], "add expire import query update");
+        check(&["silence", ""], "add query");
         check(&["silence", "add", "--com"], "--comment");
-        check(&["-o", "json", "config", "routes", "t"], "test");
+        check(&["-o", "json", "silence", "q"], "query");
         check(&["silence", "add", "--alertmanager"], "--alertmanager.url");
+    }
+
+    #[test]
+    fn scripts_name_the_program() {
+        assert!(script(Shell::Bash, "alertmanager").ends_with("-o default alertmanager\n"));
+        assert!(script(Shell::Zsh, "alertmanager").starts_with("#compdef alertmanager\n"));
     }
 }
