@@ -26,8 +26,8 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory as _, FromArgMatches as _};
 
-use cli::{Cli, Command};
 use crate::complete;
+use cli::{Cli, Command};
 use console::Console;
 use context::Context;
 use failure::Failure;

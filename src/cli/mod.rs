@@ -142,7 +142,8 @@ fn completion(command: &mut Command, called: Called, words: &[OsString]) -> Opti
         "--completion-script-bash" => Some(complete::script(Shell::Bash, program)),
         "--completion-script-zsh" => Some(complete::script(Shell::Zsh, program)),
         "--completion-bash" => {
-            let given: Vec<String> = words[at + 1..].iter().map(|word| (*word).to_owned()).collect();
+            let given: Vec<String> =
+                words[at + 1..].iter().map(|word| (*word).to_owned()).collect();
             let root = match called {
                 Called::Tocsin => &*command,
                 Called::Alertmanager => command.find_subcommand("node")?,
@@ -270,7 +271,12 @@ mod tests {
 
     #[test]
     fn booleans_have_a_no_form() {
-        assert!(node("tocsin node --log.silences").options(Features::default()).expect("good").log_silences);
+        assert!(
+            node("tocsin node --log.silences")
+                .options(Features::default())
+                .expect("good")
+                .log_silences
+        );
         let flags = node("tocsin node --no-log.silences --no-web.api-v1");
         let options = flags.options(Features::default()).expect("good");
         assert!(!options.log_silences && !options.web.api_v1);
