@@ -36,7 +36,7 @@ pub(super) async fn post(
 ) -> Result<Response<Body>, ApiError> {
     let bytes = read_body(body, BODY_MAX_BYTES).await.map_err(|error| ApiError::body(&error))?;
     refuse_abandoned(app, peer)?;
-    let inputs = read_alerts(&String::from_utf8_lossy(&bytes))?;
+    let inputs = read_alerts(&super::json::text(&bytes))?;
     let posted = app.engine.post_alerts(ApiVersion::V2, inputs).await;
     let mut answer = if posted.invalid.is_empty() {
         Response::new(Body::empty())

@@ -3,6 +3,15 @@
 
 use std::borrow::Cow;
 
+/// A body as text; bytes that are none become U+FFFD, as Go reads them. Good text is only looked at, eight bytes at a
+/// time, which the lossy reading alone does not do.
+pub(crate) fn text(bytes: &[u8]) -> std::borrow::Cow<'_, str> {
+    match std::str::from_utf8(bytes) {
+        Ok(text) => text.into(),
+        Err(_) => String::from_utf8_lossy(bytes),
+    }
+}
+
 /// Deeper nesting is refused; no body that means anything here needs more than 4.
 const DEPTH_MAX: usize = 64;
 

@@ -108,7 +108,7 @@ pub(super) async fn post(
     now: Timestamp,
 ) -> Result<Response<Body>, ApiError> {
     let bytes = read_body(body, BODY_MAX_BYTES).await.map_err(|error| ApiError::body(&error))?;
-    let input = read_silence(&String::from_utf8_lossy(&bytes))?;
+    let input = read_silence(&super::json::text(&bytes))?;
     check_times(&input, now).map_err(ApiError::bad)?;
     let set = app.engine.set_silence(input).await.map_err(refusal)?;
     let body = format!("{{\"silenceID\":{}}}\n", json::string(&set.id));

@@ -65,7 +65,7 @@ fn success(data: Option<Vec<u8>>) -> Response<Body> {
 
 async fn text(body: Incoming) -> Result<String, ApiError> {
     let bytes = read_body(body, BODY_MAX_BYTES).await.map_err(|error| ApiError::body(&error))?;
-    let text = String::from_utf8_lossy(&bytes).into_owned();
+    let text = super::json::text(&bytes).into_owned();
     if Reader::new(&text).is_empty() {
         return Err(ApiError::BadData("EOF".to_owned()));
     }
