@@ -1,7 +1,7 @@
 //! The engine: the tables, what posts do to them, and one loop that looks at groups when they are due.
 //!
 //! Records change only inside [`Cluster::write`], which calls the tables. The loop is woken by a closed set of events; each
-//! due group becomes a task of its own that ends with [`Event::Flushed`]. Readers go through [`Handle`].
+//! due group becomes a task of its own that ends with `Event::Flushed`. Readers go through [`Handle`].
 
 mod alerts;
 mod body;
@@ -142,7 +142,7 @@ struct Flushed {
     removed: Vec<(Fingerprint, Option<Stamp>)>,
 }
 
-/// The loop. [`Engine::new`] makes it with the handle that readers use.
+/// The loop. `Engine::new` makes it with the handle that readers use.
 pub struct Engine {
     shared: Arc<Shared>,
     inbox: mpsc::Receiver<Event>,
