@@ -5,6 +5,7 @@ mod cli;
 mod complete;
 mod demo;
 mod logging;
+mod man;
 mod node;
 mod secret;
 

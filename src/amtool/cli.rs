@@ -518,4 +518,27 @@ mod tests {
         }
         assert!(!help.contains("require-comment"), "{help}");
     }
+
+    #[track_caller]
+    fn check_manuals(command: &clap::Command, path: &[String]) {
+        let page = crate::man::page("amtool", Cli::command(), path);
+        let name = [&["amtool".to_owned()], path].concat().join("-");
+        let parts = [
+            format!("\n.TH {name} 1 "),
+            format!("\n.SH NAME\n{} \\- ", name.replace('-', "\\-")),
+            "\n.SH SYNOPSIS\n".to_owned(),
+            "\n.SH \"FLAGS OF EVERY COMMAND\"\n".to_owned(),
+        ];
+        for part in parts {
+            assert!(page.contains(&part), "no {part:?} in:\n{page}");
+        }
+        for below in command.get_subcommands() {
+            check_manuals(below, &[path, &[below.get_name().to_owned()]].concat());
+        }
+    }
+
+    #[test]
+    fn each_command_has_a_manual_page() {
+        check_manuals(&Cli::command(), &[]);
+    }
 }

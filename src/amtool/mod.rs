@@ -26,7 +26,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory as _, FromArgMatches as _};
 
-use crate::complete;
+use crate::{complete, man};
 use cli::{Cli, Command};
 use console::Console;
 use context::Context;
@@ -55,6 +55,7 @@ fn begin(words: Vec<String>, console: &Console) -> Result<(), Failure> {
         Wanted::Version => return console.print(&cli::version()),
         Wanted::Script(shell) => return console.print(&complete::script(shell, "amtool")),
         Wanted::Words(words) => return console.print(&complete::candidates(&root, &words)),
+        Wanted::Manual(path) => return console.print(&man::page("amtool", root, &path)),
         Wanted::Help(path) => return console.print(&cli::help(&mut root, &path)),
     }
     let given = settings::add_defaults(&root, &path, flags)?;

@@ -13,6 +13,8 @@ pub(super) enum Wanted {
     Run,
     /// The help of the command with this path.
     Help(Vec<String>),
+    /// The manual page of the command with this path.
+    Manual(Vec<String>),
     /// The version.
     Version,
     /// The script that makes a shell complete words.
@@ -65,7 +67,7 @@ pub(super) fn walk(root: &Command, words: Vec<String>) -> Result<Walk, String> {
         commands: vec![root],
         flags: Vec::new(),
         arguments: Vec::new(),
-        help: false,
+        help: None,
     };
     walker.read()
 }
@@ -76,7 +78,8 @@ struct Walker<'a> {
     commands: Vec<&'a Command>,
     flags: Vec<Given>,
     arguments: Vec<String>,
-    help: bool,
+    /// What tells of the command, once it is known.
+    help: Option<fn(Vec<String>) -> Wanted>,
 }
 
 impl<'a> Walker<'a> {
@@ -91,8 +94,8 @@ impl<'a> Walker<'a> {
                 return Ok(Walk::asking(wanted));
             }
         }
-        if self.help {
-            return Ok(Walk::asking(Wanted::Help(self.owned_path())));
+        if let Some(wanted) = self.help {
+            return Ok(Walk::asking(wanted(self.owned_path())));
         }
         while self.enter_default() {}
         if self.here().has_subcommands() {
@@ -123,7 +126,7 @@ impl<'a> Walker<'a> {
 
     /// Goes on to the default command, if there is one.
     fn enter_default(&mut self) -> bool {
-        let default = default_command(&self.path()).filter(|_| !self.help);
+        let default = default_command(&self.path()).filter(|_| self.help.is_none());
         let found = default.and_then(|name| self.here().find_subcommand(name));
         self.commands.extend(found);
         found.is_some()
@@ -131,8 +134,12 @@ impl<'a> Walker<'a> {
 
     fn long(&mut self, name: &str, value: Option<String>) -> Result<Option<Wanted>, String> {
         match name {
-            "help" | "help-long" | "help-man" => {
-                self.help = true;
+            "help" | "help-long" => {
+                self.help = Some(Wanted::Help);
+                return Ok(None);
+            }
+            "help-man" => {
+                self.help = Some(Wanted::Manual);
                 return Ok(None);
             }
             "version" => return Ok(Some(Wanted::Version)),
@@ -152,7 +159,7 @@ impl<'a> Walker<'a> {
 
     fn short(&mut self, letter: &str, rest: String) -> Result<Option<Wanted>, String> {
         if letter == "h" {
-            self.help = true;
+            self.help = Some(Wanted::Help);
             if !rest.is_empty() {
                 self.words.put_back(format!("-{rest}"));
             }
@@ -198,7 +205,7 @@ impl<'a> Walker<'a> {
     fn word(&mut self, word: String) -> Result<Option<Wanted>, String> {
         while self.here().has_subcommands() {
             if word == "help" && self.commands.len() == 1 {
-                self.help = true;
+                self.help = Some(Wanted::Help);
                 return Ok(None);
             }
             if let Some(command) = self.here().find_subcommand(&word) {
@@ -396,5 +403,9 @@ mod tests {
         assert_eq!(path("help silence add"), "silence add");
         assert_eq!(path("silence --help"), "silence");
         assert_eq!(path("alert query -h"), "alert query");
+        let manual = |line| read(line).unwrap().wanted;
+        assert_eq!(manual("--help-man"), Wanted::Manual(Vec::new()));
+        let path = vec!["silence".to_owned(), "add".to_owned()];
+        assert_eq!(manual("silence --help-man add"), Wanted::Manual(path));
     }
 }

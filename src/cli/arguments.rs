@@ -37,7 +37,7 @@ fn add(word: OsString, depth: usize, read: &mut Vec<OsString>) -> Result<(), Ref
         }
         return Ok(());
     }
-    if matches!(text, "--help-long" | "--help-man") {
+    if text == "--help-long" {
         read.push("--help".into());
         return Ok(());
     }

@@ -10,6 +10,7 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Command, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::complete::{self, Shell};
+use crate::man;
 
 pub(crate) use node::NodeFlags;
 
@@ -94,6 +95,9 @@ pub(crate) fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Mode, R
     if let Some(text) = completion(&mut command, called, &words) {
         return Err(Refusal::Text(text));
     }
+    if words.iter().skip(1).any(|word| word == "--help-man") {
+        return Err(Refusal::Text(manual(command, called, &words)));
+    }
     let words = match called {
         Called::Tocsin => words,
         Called::Alertmanager => {
@@ -152,6 +156,18 @@ fn completion(command: &mut Command, called: Called, words: &[OsString]) -> Opti
         }
         _ => None,
     }
+}
+
+/// The manual page of the command that is named before `--help-man`.
+fn manual(command: Command, called: Called, words: &[OsString]) -> String {
+    let root = match called {
+        Called::Tocsin => command,
+        Called::Alertmanager => command.find_subcommand("node").cloned().unwrap_or(command),
+    };
+    let names = words.iter().skip(1).filter_map(|word| word.to_str());
+    let names: Vec<String> =
+        names.take_while(|word| !word.starts_with('-')).map(str::to_owned).collect();
+    man::page(called.program(), root, &names)
 }
 
 /// The form in which tools read a version out of Alertmanager's programs.
@@ -249,6 +265,28 @@ mod tests {
             "tocsin node --web.listen-address",
             "tocsin: error: expected argument for flag '--web.listen-address'",
         );
+    }
+
+    #[track_caller]
+    fn check_manual(line: &str, parts: &[&str]) {
+        let page = match parse(words(line)) {
+            Err(Refusal::Text(page)) => page,
+            other => panic!("{other:?}"),
+        };
+        for part in parts {
+            assert!(page.contains(part), "no {part:?} in:\n{page}");
+        }
+    }
+
+    #[test]
+    fn each_mode_has_a_manual_page() {
+        let flags = ["\n.SH NAME\n", "\n.SH OPTIONS\n", "\\-\\-config.file"];
+        check_manual("alertmanager --help-man", &["\n.TH alertmanager 1 "]);
+        check_manual("alertmanager --config.file=x --help-man", &flags);
+        check_manual("tocsin node --help-man", &["\n.TH tocsin-node 1 "]);
+        check_manual("tocsin node --help-man", &flags);
+        check_manual("tocsin secret new --help-man", &["\n.TH tocsin-secret-new 1 "]);
+        check_manual("tocsin --help-man", &["\n.TH tocsin 1 ", "tocsin\\-lb(1)"]);
     }
 
     #[test]
