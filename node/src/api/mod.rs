@@ -7,6 +7,7 @@ mod error;
 mod filter;
 mod front;
 mod groups;
+mod history;
 mod json;
 mod ops;
 mod origin;
@@ -79,6 +80,7 @@ async fn route(
         (&Method::GET, ["api", "v2", "alerts"]) => alerts::list(app, query),
         (&Method::POST, ["api", "v2", "alerts"]) => alerts::post(app, body, peer).await,
         (&Method::GET, ["api", "v2", "alerts", "groups"]) => groups::list(app, query).await,
+        (&Method::GET, ["api", "v2", "history"]) => history::list(app, query),
         (&Method::GET, ["api", "v2", "silences"]) => silences::list(app, query, *now),
         (&Method::POST, ["api", "v2", "silences"]) => silences::post(app, body, *now).await,
         (&Method::GET, ["api", "v2", "silence", id]) => silences::get(app, id, *now),
@@ -128,6 +130,7 @@ fn place(path: &[&str]) -> Option<Place> {
         ["api", "v2", "receivers"] => place("/api/v2/receivers", GET, "GET"),
         ["api", "v2", "alerts"] => place("/api/v2/alerts", GET_POST, "GET,POST"),
         ["api", "v2", "alerts", "groups"] => place("/api/v2/alerts/groups", GET, "GET"),
+        ["api", "v2", "history"] => place("/api/v2/history", GET, "GET"),
         ["api", "v2", "silences"] => place("/api/v2/silences", GET_POST, "GET,POST"),
         ["api", "v2", "silence", _] => {
             place("/api/v2/silence/{silenceID}", DELETE_GET, "DELETE,GET")
@@ -171,6 +174,6 @@ mod tests {
             served.sort_unstable();
             assert_eq!(told, served, "{path}");
         }
-        assert_eq!(paths.len(), 8);
+        assert_eq!(paths.len(), 9);
     }
 }

@@ -384,3 +384,39 @@ async fn users_of_the_web_configuration_are_asked_for() {
     check(&known.to(node.address).await, 200, "OK");
     node.stop().await;
 }
+
+#[tokio::test]
+async fn history_tells_who_was_told_and_why_not() {
+    const LOST: &str = "
+route: {receiver: lost, group_by: [alertname], group_wait: 0s}
+receivers:
+- {name: lost, webhook_configs: [{url: 'http://127.0.0.1:1/'}]}
+";
+    let node = Node::start(LOST, |_, _| {}).await;
+    check(&get("/api/v2/history").to(node.address).await, 200, "[]\n");
+    let alert = json!([{"labels": {"alertname": "Down", "instance": "a"}}]);
+    check(&post("/api/v2/alerts", alert).to(node.address).await, 200, "");
+    let wanted = "/api/v2/history?filter=alertname%3DDown";
+    let mut shown = get(wanted).to(node.address).await.json();
+    while shown[0].is_null() {
+        tokio::task::yield_now().await;
+        shown = get(wanted).to(node.address).await.json();
+    }
+    let (row, attempt) = (&shown[0], &shown[0]["attempts"][0]);
+    assert_eq!(row["groupKey"], "{}:{alertname=\"Down\"}");
+    assert_eq!(row["labels"], json!({"alertname": "Down"}));
+    assert_eq!((&row["receiver"], &row["integration"]), (&json!("lost"), &json!("webhook")));
+    assert_eq!((&row["index"], &attempt["firing"]), (&json!(0), &json!(1)));
+    assert_eq!(
+        (&attempt["reason"], &attempt["resolved"]),
+        (&json!("first notification"), &json!(0))
+    );
+    assert_eq!(attempt["result"], "retried");
+    assert!(attempt["text"].as_str().unwrap().contains("refused"), "{attempt}");
+    assert!(attempt["at"].as_str().unwrap().ends_with('Z'), "{attempt}");
+    assert!(attempt["node"].is_string());
+    let others = get("/api/v2/history?filter=alertname%3DUp").to(node.address).await;
+    check(&others, 200, "[]\n");
+    assert_eq!(get("/api/v2/history?filter=%3D").to(node.address).await.status, 400);
+    node.stop().await;
+}
