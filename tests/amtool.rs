@@ -37,7 +37,11 @@ struct Server {
 
 impl Server {
     fn start(kind: Kind) -> Self {
-        let directory = files::directory();
+        Self::start_in(kind, files::directory())
+    }
+
+    /// Starts it on the `am.yml` of a directory.
+    fn start_in(kind: Kind, directory: TempDir) -> Self {
         let port = free_port();
         let mut command = match kind {
             Kind::Debian => Command::new("prometheus-alertmanager"),

@@ -121,7 +121,7 @@ pub(super) enum AlertCommand {
     Query(AlertQueryFlags),
     /// Add an alert
     Add(AlertAddFlags),
-    /// Say where alerts go, and what holds them back
+    /// Say where alerts go, who was told, and what holds them back
     Explain(AlertExplainFlags),
 }
 

@@ -54,13 +54,24 @@ impl Client {
     /// When there is none, or its status is no success.
     pub(super) async fn get(&self, path: &str, query: &[(&str, &str)]) -> Result<Vec<u8>, Failure> {
         let mut url = self.url(path)?;
-        if !query.is_empty() {
-            // In the order of names, as upstream's client sends and shows it.
-            let mut query = query.to_vec();
-            query.sort_by_key(|(name, _)| *name);
-            url.query_pairs_mut().extend_pairs(query);
-        }
+        add_query(&mut url, query);
         self.ask(Method::GET, url, None).await
+    }
+
+    /// The answer to a GET as a value; `None` when the server does not know the path.
+    /// # Errors
+    /// As [`Self::read`].
+    pub(super) async fn find<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        query: &[(&str, &str)],
+    ) -> Result<Option<T>, Failure> {
+        let mut url = self.url(path)?;
+        add_query(&mut url, query);
+        match self.exchange(&Method::GET, &url, None).await? {
+            (StatusCode::NOT_FOUND, _) => Ok(None),
+            answer => self.parse(path, &good(&Method::GET, &url, answer)?).map(Some),
+        }
     }
 
     /// The answer to a GET as a value.
@@ -123,19 +134,22 @@ impl Client {
         url: Url,
         body: Option<Vec<u8>>,
     ) -> Result<Vec<u8>, Failure> {
-        let mut answer = self.send(&self.http, &method, &url, body.clone()).await?;
+        let answer = self.exchange(&method, &url, body).await?;
+        good(&method, &url, answer)
+    }
+
+    async fn exchange(
+        &self,
+        method: &Method,
+        url: &Url,
+        body: Option<Vec<u8>>,
+    ) -> Result<(StatusCode, Vec<u8>), Failure> {
+        let answer = self.send(&self.http, method, url, body.clone()).await?;
         if self.plain && answer.0.is_redirection() {
             let (http, _) = reach(&by_default()).await.map_err(|error| report(&error))?;
-            answer = self.send(&http, &method, &url, body).await?;
+            return self.send(&http, method, url, body).await;
         }
-        let (status, body) = answer;
-        if status.is_success() {
-            return Ok(body);
-        }
-        let said = said(&body);
-        let said = if said.is_empty() { status.canonical_reason().unwrap_or("") } else { &said };
-        let code = status.as_u16();
-        Err(Failure::Why(format!("{method} {}: HTTP {code}: {said}", url.path())))
+        Ok(answer)
     }
 
     async fn send(
@@ -151,6 +165,29 @@ impl Client {
             Failure::Why(format!("{verb} \"{shown}\": {}", network(&error, url)))
         })
     }
+}
+
+/// Parameters in the order of their names, as upstream's client sends and shows them.
+fn add_query(url: &mut Url, query: &[(&str, &str)]) {
+    if !query.is_empty() {
+        let mut query = query.to_vec();
+        query.sort_by_key(|(name, _)| *name);
+        url.query_pairs_mut().extend_pairs(query);
+    }
+}
+
+/// The body of a success; of anything else what the server has said.
+fn good(
+    method: &Method,
+    url: &Url,
+    (status, body): (StatusCode, Vec<u8>),
+) -> Result<Vec<u8>, Failure> {
+    if status.is_success() {
+        return Ok(body);
+    }
+    let said = said(&body);
+    let said = if said.is_empty() { status.canonical_reason().unwrap_or("") } else { &said };
+    Err(Failure::Why(format!("{method} {}: HTTP {}: {said}", url.path(), status.as_u16())))
 }
 
 /// As Go's client does without a word: the environment may name a proxy.

@@ -48,6 +48,29 @@ pub(super) struct Group {
     pub(super) alerts: Vec<Alert>,
 }
 
+/// What one integration was told of one group, of `GET /history`, which is Tocsin's own.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct History {
+    pub(super) group_key: String,
+    pub(super) receiver: String,
+    pub(super) integration: String,
+    pub(super) index: u32,
+    pub(super) attempts: Vec<Attempt>,
+}
+
+/// One attempt to tell it.
+#[derive(Debug, Deserialize)]
+pub(super) struct Attempt {
+    pub(super) at: Moment,
+    pub(super) node: String,
+    pub(super) reason: String,
+    pub(super) result: String,
+    pub(super) text: String,
+    pub(super) firing: u32,
+    pub(super) resolved: u32,
+}
+
 /// A receiver, by name.
 #[derive(Debug, Deserialize)]
 pub(super) struct Receiver {

@@ -3,9 +3,12 @@
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::process::Output;
+use std::time::Duration;
 
-use super::{Kind, Server};
+use super::{Kind, Server, files};
+use crate::harness::eventually;
 use crate::harness::process::Process;
+use crate::harness::sink::Sink;
 use crate::harness::tocsin::tocsin;
 
 fn run(server: &Server, words: &[&str]) -> Output {
@@ -50,6 +53,7 @@ fn explanation_names_receiver_group_and_silence() {
     let silenced = format!("silenced by {} of ann until ", id.trim());
     for part in [
         "suppressed since",
+        "\n    nobody was told in the last 24 hours\n",
         "goes to db-pager by route {}/{severity=\"critical\"}/{env!=\"dev\",team=~\"db|cache\"}",
         "is one of 1 in group {alertname=\"Disk\"} of db-pager",
         &silenced,
@@ -62,6 +66,41 @@ fn explanation_names_receiver_group_and_silence() {
     let source = r#" alertname="Disk" severity="critical" team="db""#;
     assert!(shown.contains("inhibited by the alert ") && shown.contains(source), "{shown}");
     assert!(said(&server, &["alert", "explain", "Nosuch"]).contains("no such alert"));
+}
+
+#[test]
+fn explanation_tells_who_was_told_and_who_was_not() {
+    let sink = Sink::start();
+    let directory = files::directory();
+    let config = format!(
+        "route: {{receiver: web, group_by: [alertname], group_wait: 0s}}\n\
+         receivers: [{{name: web, webhook_configs: [{{url: '{}'}}, {{url: 'http://127.0.0.1:1/'}}]}}]\n",
+        sink.url()
+    );
+    std::fs::write(directory.path().join("am.yml"), config).expect("writable");
+    let server = Server::start_in(Kind::Ours, directory);
+    said(&server, &["alert", "add", "Disk", "node=a"]);
+    let parts = [
+        "  goes to web by route {} ",
+        "\n    told by webhook at ",
+        ": first notification, 1 firing, 0 resolved\n",
+        "\n    not told yet by webhook 2 at ",
+        ": first notification, 1 firing, 0 resolved; will be tried again: ",
+        "refused",
+    ];
+    eventually("both attempts are told", Duration::from_secs(30), || {
+        let shown = said(&server, &["alert", "explain", "Disk"]);
+        parts.iter().all(|part| shown.contains(part)).then_some(())
+    });
+}
+
+#[test]
+fn server_without_history_is_named() {
+    let server = Server::start(Kind::Debian);
+    said(&server, &["alert", "add", "Disk", "severity=critical", "team=db"]);
+    let shown = said(&server, &["alert", "explain", "Disk"]);
+    assert!(shown.contains("  goes to db-pager by route "), "{shown}");
+    assert!(shown.contains("keeps no history"), "{shown}");
 }
 
 #[test]

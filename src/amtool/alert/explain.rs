@@ -1,5 +1,5 @@
-//! `amtool alert explain`: where an alert goes and what holds it back, from what a server tells: its configuration,
-//! groups and silences. Works with upstream's servers too.
+//! `amtool alert explain`: where an alert goes, who was told and what holds it back, from what a server tells: its
+//! configuration, groups, silences and history. Works with upstream's servers too, which keep no history.
 
 use std::fmt::Write as _;
 
@@ -7,6 +7,7 @@ use tocsin_core::label::Labels;
 use tocsin_core::route::{GroupBy, Routes};
 
 use super::query::States;
+use super::told::Told;
 use crate::amtool::cli::AlertExplainFlags;
 use crate::amtool::client::Client;
 use crate::amtool::config::routes;
@@ -37,17 +38,32 @@ pub(in crate::amtool) async fn run(
         true => client.read("/alerts", &States::ALL.query(&[])).await?,
         false => Vec::new(),
     };
+    let told = Told::ask(&client, &group_labels(&alerts, &routes)).await?;
     let mut text = String::new();
     for alert in &alerts {
         if !text.is_empty() {
             text.push('\n');
         }
         text.push_str(&head(alert, context));
-        text.push_str(&paths(alert, &routes));
+        text.push_str(&paths(alert, &routes, &told, context));
         text.push_str(&held(alert, &groups));
         text.push_str(&hindrances(alert, &others, &client, context).await);
     }
+    if !told.is_known() {
+        text.push_str("\nThe server keeps no history of who was told: it is no node of Tocsin.\n");
+    }
     context.console.print(&text)
+}
+
+/// The labels of all groups to which the alerts belong.
+fn group_labels(alerts: &[Alert], routes: &Routes) -> Vec<Labels> {
+    let mut all = Vec::new();
+    for alert in alerts {
+        let labels: Labels = alert.labels.iter().collect();
+        let routes = routes.matching(&labels).into_iter().filter_map(|index| routes.get(index));
+        all.extend(routes.map(|route| route.group_labels(&labels)));
+    }
+    all
 }
 
 fn head(alert: &Alert, context: &Context<'_>) -> String {
@@ -60,8 +76,8 @@ fn head(alert: &Alert, context: &Context<'_>) -> String {
     )
 }
 
-/// The routes that the alert takes by the configuration.
-fn paths(alert: &Alert, routes: &Routes) -> String {
+/// The routes that the alert takes by the configuration, and who was told there.
+fn paths(alert: &Alert, routes: &Routes, told: &Told, context: &Context<'_>) -> String {
     let labels: Labels = alert.labels.iter().collect();
     let mut text = String::new();
     for route in routes.matching(&labels).into_iter().filter_map(|index| routes.get(index)) {
@@ -84,6 +100,8 @@ fn paths(alert: &Alert, routes: &Routes) -> String {
                 let _ = writeln!(text, "    {what} {}", names.join(", "));
             }
         }
+        let group_key = route.group_key(&route.group_labels(&labels));
+        text.push_str(&told.lines(&group_key, &route.receiver, context));
     }
     text
 }

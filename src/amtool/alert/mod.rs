@@ -3,3 +3,4 @@
 pub(super) mod add;
 pub(super) mod explain;
 pub(super) mod query;
+mod told;
