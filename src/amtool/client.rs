@@ -11,6 +11,7 @@ use serde::de::DeserializeOwned;
 use tocsin_node::config::http::{self, HttpConfig};
 use tocsin_node::notify::{reach, report};
 
+use super::certificate;
 use super::failure::Failure;
 use super::wire::Status;
 
@@ -273,6 +274,9 @@ fn network(error: &reqwest::Error, url: &Url) -> String {
             let host = url.host_str().unwrap_or("");
             let port = url.port_or_known_default().unwrap_or(0);
             return format!("dial tcp {host}:{port}: connect: connection refused");
+        }
+        if let Some(refusal) = certificate::refusal(error) {
+            return refusal;
         }
         let text = error.to_string();
         if text.contains("InvalidContentType") {

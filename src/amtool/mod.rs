@@ -3,6 +3,7 @@
 
 mod alert;
 mod arguments;
+mod certificate;
 mod check_config;
 mod cli;
 mod client;

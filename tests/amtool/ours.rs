@@ -2,14 +2,15 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
+use std::path::Path;
 use std::process::Output;
 use std::time::Duration;
 
 use super::{Kind, Server, files};
-use crate::harness::eventually;
 use crate::harness::process::Process;
 use crate::harness::sink::Sink;
 use crate::harness::tocsin::tocsin;
+use crate::harness::{eventually, free_port};
 
 fn run(server: &Server, words: &[&str]) -> Output {
     tocsin()
@@ -199,6 +200,67 @@ fn server_that_is_none_is_one_clear_line() {
     let silent = TcpListener::bind("127.0.0.1:0").expect("loopback is there");
     let address = silent.local_addr().expect("bound");
     check_unreachable(&format!("http://{address}"), "context deadline exceeded");
+}
+
+/// A node with TLS and this certificate, kept as `cert.pem` beside `http.yml`, which trusts it.
+fn secured(directory: &Path, params: rcgen::CertificateParams) -> (Process, u16) {
+    let key = rcgen::KeyPair::generate().expect("a key");
+    let certificate = params.self_signed(&key).expect("a certificate");
+    let port = free_port();
+    let path = |name: &str| directory.join(name).display().to_string();
+    let write =
+        |name: &str, text: &str| std::fs::write(directory.join(name), text).expect("writable");
+    write("cert.pem", &certificate.pem());
+    write("key.pem", &key.serialize_pem());
+    write("web.yml", "tls_server_config: {cert_file: cert.pem, key_file: key.pem}\n");
+    write("http.yml", &format!("tls_config: {{ca_file: '{}'}}\n", path("cert.pem")));
+    let mut node = Process::start(
+        "node with TLS",
+        tocsin()
+            .arg("node")
+            .arg(format!("--config.file={}", path("am.yml")))
+            .arg(format!("--storage.path={}", path("data")))
+            .arg(format!("--web.config.file={}", path("web.yml")))
+            .arg(format!("--web.listen-address=127.0.0.1:{port}"))
+            .arg("--cluster.listen-address="),
+    );
+    node.wait_line("speaks TLS", |line| line.contains("TLS is enabled").then_some(()));
+    (node, port)
+}
+
+#[test]
+fn certificate_that_is_not_trusted_is_one_clear_line() {
+    let directory = files::directory();
+    let params = rcgen::CertificateParams::new(["127.0.0.1".to_owned()]).expect("a name");
+    let (_node, port) = secured(directory.path(), params);
+    check_unreachable(
+        &format!("https://me:secret@127.0.0.1:{port}"),
+        "the server's certificate is signed by no authority known here: ",
+    );
+    let ask = |host: &str| {
+        tocsin()
+            .args(["amtool", "--no-version-check", "--http.config.file=http.yml", "-o", "json"])
+            .args([format!("--alertmanager.url=https://{host}:{port}"), "alert".to_owned()])
+            .current_dir(directory.path())
+            .output()
+            .expect("the binary runs")
+    };
+    let trusted = ask("127.0.0.1");
+    let error = String::from_utf8_lossy(&trusted.stderr);
+    assert_eq!((String::from_utf8_lossy(&trusted.stdout).as_ref(), error.as_ref()), ("[]\n", ""));
+    let other = ask("localhost");
+    let error = String::from_utf8_lossy(&other.stderr);
+    assert_eq!((other.status.code(), error.lines().count()), (Some(1), 1), "{error}");
+    assert!(error.contains("certificate not valid for name \"localhost\""), "{error}");
+}
+
+#[test]
+fn certificate_of_an_authority_is_named_as_such() {
+    let directory = files::directory();
+    let mut params = rcgen::CertificateParams::new(["127.0.0.1".to_owned()]).expect("a name");
+    params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    let (_node, port) = secured(directory.path(), params);
+    check_unreachable(&format!("https://127.0.0.1:{port}"), "is that of an authority (CA:TRUE)");
 }
 
 #[test]
