@@ -1,6 +1,7 @@
 //! Moments in JSON: every form that upstream's API reads, and the two that it prints.
 
-use jiff::{Timestamp, civil};
+use jiff::Timestamp;
+use tocsin_core::time;
 
 use super::json::JsonError;
 
@@ -17,11 +18,7 @@ fn bad_time(text: &str, form: &str) -> JsonError {
 /// # Errors
 /// With Go's words about the form that it tries last.
 pub(super) fn parse_v2(text: &str) -> Result<Option<Timestamp>, JsonError> {
-    if text.is_empty() {
-        return Ok(Some(Timestamp::UNIX_EPOCH));
-    }
-    let moment = moment(text).filter(|(_, form)| form.is_v2());
-    moment.map(|(at, _)| set(at)).ok_or_else(|| bad_time(text, "2006-01-02 15:04:05"))
+    time::parse_api_time(text).map_err(|_| bad_time(text, "2006-01-02 15:04:05"))
 }
 
 /// Reads a moment of API v1: RFC 3339 alone.
@@ -29,8 +26,7 @@ pub(super) fn parse_v2(text: &str) -> Result<Option<Timestamp>, JsonError> {
 /// # Errors
 /// With Go's words.
 pub(super) fn parse_v1(text: &str) -> Result<Option<Timestamp>, JsonError> {
-    let moment = moment(text).filter(|(_, form)| *form == Form::Full { colon: true });
-    moment.map(|(at, _)| set(at)).ok_or_else(|| {
+    time::parse_rfc3339(text).map_err(|_| {
         let quoted = super::error::go_quote(&format!("\"{text}\""));
         let form = r#""\"2006-01-02T15:04:05Z07:00\"""#;
         let rest = super::error::go_quote(&format!("{text}\""));
@@ -40,204 +36,18 @@ pub(super) fn parse_v1(text: &str) -> Result<Option<Timestamp>, JsonError> {
     })
 }
 
-/// Go's zero time stands for unset.
-fn set(at: Timestamp) -> Option<Timestamp> {
-    (at.as_second() != ZERO_SECONDS).then_some(at)
-}
-
-/// 0001-01-01T00:00:00Z.
-const ZERO_SECONDS: i64 = -62_135_596_800;
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Form {
-    /// To the second or finer, with an offset.
-    Full { colon: bool },
-    /// `2006-01-02T15:04:05`.
-    NoOffset,
-    /// `2006-01-02T15:04Z` and without `Z`.
-    Minutes,
-    /// `2006-01-02 15:04:05`.
-    Spaced,
-    /// `2006-01-02`.
-    Date,
-}
-
-impl Form {
-    fn is_v2(self) -> bool {
-        match self {
-            Self::Full { .. } | Self::NoOffset | Self::Minutes | Self::Spaced | Self::Date => true,
-        }
-    }
-}
-
-/// A cursor over ASCII digits and separators.
-struct Scan<'a>(&'a [u8]);
-
-impl Scan<'_> {
-    fn number(&mut self, digits: usize) -> Option<i32> {
-        let (head, rest) = self.0.split_at_checked(digits)?;
-        let mut value = 0;
-        for byte in head {
-            value = value * 10 + i32::from(byte.checked_sub(b'0').filter(|digit| *digit < 10)?);
-        }
-        self.0 = rest;
-        Some(value)
-    }
-
-    fn take(&mut self, byte: u8) -> Option<()> {
-        let (first, rest) = self.0.split_first()?;
-        (*first == byte).then(|| self.0 = rest)
-    }
-
-    fn two(&mut self, max: i32) -> Option<i32> {
-        self.number(2).filter(|value| *value <= max)
-    }
-}
-
-fn moment(text: &str) -> Option<(Timestamp, Form)> {
-    let mut scan = Scan(text.as_bytes());
-    let year = scan.number(4)?;
-    scan.take(b'-')?;
-    let month = scan.two(12)?;
-    scan.take(b'-')?;
-    let day = scan.two(31)?;
-    let days = days(year, month, day)?;
-    let at = |seconds: i64, nanos: i32| {
-        let seconds = (i64::from(days) * 86_400).saturating_add(seconds);
-        Some(Timestamp::new(seconds, nanos).unwrap_or(Timestamp::MAX))
-    };
-    if scan.0.is_empty() {
-        return Some((at(0, 0)?, Form::Date));
-    }
-    let spaced = scan.take(b' ').is_some();
-    if !spaced {
-        scan.take(b'T')?;
-    }
-    let hour = i64::from(scan.two(23)?);
-    scan.take(b':')?;
-    let minute = i64::from(scan.two(59)?);
-    let to_minute = hour * 3600 + minute * 60;
-    if !spaced && matches!(scan.0, b"" | b"Z") {
-        return Some((at(to_minute, 0)?, Form::Minutes));
-    }
-    scan.take(b':')?;
-    let second = to_minute + i64::from(scan.two(59)?);
-    let nanos = fraction(&mut scan)?;
-    let form = if spaced { Form::Spaced } else { Form::NoOffset };
-    if scan.0.is_empty() {
-        return Some((at(second, nanos)?, form));
-    }
-    let (offset, colon) = offset(&mut scan)?;
-    let fits = scan.0.is_empty() && !spaced;
-    fits.then_some((at(second - offset, nanos)?, Form::Full { colon }))
-}
-
-/// Nanoseconds after a dot or comma; nothing else is none of them.
-fn fraction(scan: &mut Scan<'_>) -> Option<i32> {
-    if !matches!(scan.0.first(), Some(b'.' | b',')) {
-        return Some(0);
-    }
-    scan.0 = &scan.0[1..];
-    let digits = scan.0.iter().take_while(|byte| byte.is_ascii_digit()).count();
-    let kept = digits.min(9);
-    if kept == 0 {
-        return None;
-    }
-    let value = scan.number(kept)?;
-    scan.0 = &scan.0[digits - kept..];
-    let scale = u32::try_from(9 - kept).ok()?;
-    Some(value * 10_i32.pow(scale))
-}
-
-/// Seconds east of Greenwich, and whether the offset was `Z` or had a colon.
-fn offset(scan: &mut Scan<'_>) -> Option<(i64, bool)> {
-    if scan.take(b'Z').is_some() {
-        return Some((0, true));
-    }
-    let sign = if scan.take(b'+').is_some() { 1 } else { scan.take(b'-').map(|()| -1)? };
-    let hours = i64::from(scan.two(24)?);
-    let colon = scan.take(b':').is_some();
-    let minutes = i64::from(scan.two(60)?);
-    Some((sign * (hours * 3600 + minutes * 60), colon))
-}
-
-/// Days since 1970-01-01.
-fn days(year: i32, month: i32, day: i32) -> Option<i32> {
-    let part = |value: i32| i8::try_from(value).ok();
-    let date = civil::Date::new(i16::try_from(year).ok()?, part(month)?, part(day)?).ok()?;
-    // Howard Hinnant's days_from_civil.
-    let (year, month) = (i32::from(date.year()), i32::from(date.month()));
-    let year = if month <= 2 { year - 1 } else { year };
-    let era = year.div_euclid(400);
-    let year_of_era = year.rem_euclid(400);
-    let day_of_year = (153 * ((month + 9) % 12) + 2) / 5 + i32::from(date.day()) - 1;
-    let day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
-    Some(era * 146_097 + day_of_era - 719_468)
-}
-
 /// Appends a moment in quotes, to the millisecond, as API v2 prints it.
 pub(super) fn push_millis(out: &mut Vec<u8>, at: Timestamp) {
-    let nanos = push_seconds(out, at);
-    out.push(b'.');
-    push_digits(out, nanos / 1_000_000, 3);
-    out.extend_from_slice(b"Z\"");
+    out.push(b'"');
+    time::push_millis(out, at);
+    out.push(b'"');
 }
 
 /// Appends a moment in quotes, to the nanosecond, as API v1 prints it: zeros at the end dropped.
 pub(super) fn push_nanos(out: &mut Vec<u8>, at: Timestamp) {
-    let nanos = push_seconds(out, at);
-    if nanos != 0 {
-        out.push(b'.');
-        push_digits(out, nanos, 9);
-        while out.last() == Some(&b'0') {
-            out.pop();
-        }
-    }
-    out.extend_from_slice(b"Z\"");
-}
-
-/// Appends a quote and a moment to the second; answers the nanoseconds.
-fn push_seconds(out: &mut Vec<u8>, at: Timestamp) -> u32 {
-    let micros = at.as_nanosecond();
-    let seconds = micros.div_euclid(1_000_000_000);
-    let nanos = u32::try_from(micros.rem_euclid(1_000_000_000)).unwrap_or(0);
-    let days = i64::try_from(seconds.div_euclid(86_400)).unwrap_or(0);
-    let second = u32::try_from(seconds.rem_euclid(86_400)).unwrap_or(0);
-    // Howard Hinnant's civil_from_days.
-    let shifted = days + 719_468;
-    let era = shifted.div_euclid(146_097);
-    let day_of_era = shifted.rem_euclid(146_097);
-    let year_of_era =
-        (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month_index = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * month_index + 2) / 5 + 1;
-    let month = if month_index < 10 { month_index + 3 } else { month_index - 9 };
-    let year = year_of_era + era * 400 + i64::from(month <= 2);
-
-    let part = |value: i64| u32::try_from(value).unwrap_or(0);
     out.push(b'"');
-    push_digits(out, part(year), 4);
-    out.push(b'-');
-    push_digits(out, part(month), 2);
-    out.push(b'-');
-    push_digits(out, part(day), 2);
-    out.push(b'T');
-    push_digits(out, second / 3600, 2);
-    out.push(b':');
-    push_digits(out, second / 60 % 60, 2);
-    out.push(b':');
-    push_digits(out, second % 60, 2);
-    nanos
-}
-
-fn push_digits(out: &mut Vec<u8>, mut value: u32, width: usize) {
-    let end = out.len() + width;
-    out.resize(end, b'0');
-    for place in out[end - width..].iter_mut().rev() {
-        *place = b'0' + u8::try_from(value % 10).unwrap_or(0);
-        value /= 10;
-    }
+    time::push_nanos(out, at);
+    out.push(b'"');
 }
 
 #[cfg(test)]
