@@ -9,6 +9,7 @@
 mod amtool;
 mod bad_input;
 mod demo;
+mod flags_and_reload;
 mod guide;
 mod harness;
 mod node_death;

@@ -320,9 +320,36 @@ mod tests {
         }
 
         #[test]
+        fn no_text_panics(a in ".*", b in ".*") {
+            let _ = (TimeRange::parse(&a, &b), WeekdayRange::parse(&a), DayRange::parse(&a), MonthRange::parse(&a), YearRange::parse(&a), zone(&a, find));
+        }
+
+        #[test]
         fn printed_ranges_are_read_back(start in -31..32_i32, end in -31..32_i32) {
             if let Ok(range) = DayRange::parse(&format!("{start}:{end}")) {
                 prop_assert_eq!(DayRange::parse(&range.to_string()), Ok(range));
+            }
+            if let Ok(range) = MonthRange::parse(&format!("{start}:{end}")) {
+                prop_assert_eq!(MonthRange::parse(&range.to_string()), Ok(range));
+            }
+            if let Ok(range) = YearRange::parse(&format!("{start}:{end}")) {
+                prop_assert_eq!(YearRange::parse(&range.to_string()), Ok(range));
+            }
+        }
+
+        #[test]
+        fn printed_times_and_weekdays_are_read_back(start in 0..1440_u16, end in 0..=1440_u16, first in 0..7_usize, last in 0..7_usize) {
+            let clock = |minute: u16| format!("{:02}:{:02}", minute / 60, minute % 60);
+            let range = TimeRange::parse(&clock(start), &clock(end));
+            prop_assert_eq!(range.is_ok(), start < end);
+            if let Ok(range) = range {
+                prop_assert_eq!((range.start_text(), range.end_text()), (clock(start), clock(end)));
+            }
+            let days = ["sunday", "monday", "tuesday", "wednesday", "thursday", "friday", "saturday"];
+            let range = WeekdayRange::parse(&format!("{}:{}", days[first], days[last]));
+            prop_assert_eq!(range.is_ok(), first <= last);
+            if let Ok(range) = range {
+                prop_assert_eq!(WeekdayRange::parse(&range.to_string()), Ok(range));
             }
         }
     }

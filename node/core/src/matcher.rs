@@ -559,8 +559,15 @@ mod tests {
     }
 
     fn any_matcher() -> impl Strategy<Value = Matcher> {
-        (any::<String>(), 0..2_usize, any::<String>()).prop_map(|(name, op, value)| {
-            Matcher::new(name, [MatchOp::Equal, MatchOp::NotEqual][op], value).unwrap()
+        let op = prop::sample::select(vec![
+            MatchOp::Equal,
+            MatchOp::NotEqual,
+            MatchOp::Regex,
+            MatchOp::NotRegex,
+        ]);
+        (any::<String>(), op, any::<String>()).prop_map(|(name, op, value)| {
+            let value = if op.is_regex() { regex::escape(&value) } else { value };
+            Matcher::new(name, op, value).unwrap()
         })
     }
 
@@ -577,6 +584,14 @@ mod tests {
             for mode in [Mode::Fallback, Mode::Classic, Mode::Utf8] {
                 let _ = parse_matchers(&text, mode);
                 let _ = parse_matcher(&text, mode);
+            }
+        }
+
+        #[test]
+        fn no_bytes_panic(bytes in proptest::collection::vec(any::<u8>(), 0..64)) {
+            let text = String::from_utf8_lossy(&bytes);
+            for mode in [Mode::Fallback, Mode::Classic, Mode::Utf8] {
+                let _ = (parse_matchers(&text, mode), parse_matcher(&text, mode));
             }
         }
     }

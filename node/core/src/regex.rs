@@ -193,6 +193,11 @@ mod tests {
         }
 
         #[test]
+        fn no_bytes_panic(bytes in proptest::collection::vec(any::<u8>(), 0..48)) {
+            let _ = Regex::anchored(&String::from_utf8_lossy(&bytes));
+        }
+
+        #[test]
         fn quoted_text_matches_itself_alone(text in any::<String>(), other in any::<String>()) {
             prop_assume!(!text.contains(r"\E"));
             let regex = Regex::anchored(&format!(r"\Q{text}\E")).unwrap();

@@ -1,6 +1,9 @@
 //! Rules that refuse or accept, by the section of the format's description.
 
-use super::{good, mistakes};
+use super::{Config, good, mistakes};
+use crate::config::http::Source;
+use crate::notify::Settings;
+use crate::options::Features;
 
 /// A good file, in which the text replaces what is at the place.
 fn at(place: &str, text: &str) -> String {
@@ -155,6 +158,43 @@ fn section_5_and_13_4_global() {
 }
 
 #[test]
+fn section_6_matchers() {
+    refused(&[
+        ("route", "matchers: ['']\n    match: {a.b: c}", "invalid label name"),
+        ("route", "matchers: [a=b c=d, 'e']", "bad matcher format: e"),
+        ("route", "matchers: ['foo=\"a\"b\"']", "unescaped double quote"),
+        ("route", "matchers: ['a=b,,c=d']", "bad matcher format"),
+        ("inhibit", "source_matchers: ['=x']", "bad matcher format"),
+        ("inhibit", "target_matchers: ['a=~(']", "error parsing regexp: missing closing )"),
+    ]);
+    accepted(&[
+        ("route", "matchers: ['{a=b', 'c=d}']"),
+        ("route", "matchers: ['{a=b, c=~\"d.*\",}', 'a:b=c', 'ü=x', '\"a b\"=c']"),
+        ("route", "matchers: ['{}', 'a=']"),
+        ("inhibit", "{source_matchers: ['a!=b'], target_matchers: ['a!~\"b|c\"']}"),
+    ]);
+    let file = at("route", "{matchers: ['z!~x', 'a=~y', 'a!=y', a=y], match_re: {m: n}}");
+    let config = good(&file);
+    let (_, route) = config.routes.iter().next().expect("a route");
+    assert_eq!(&*route.key, "{}/{a=\"y\",a!=\"y\",a=~\"y\",m=~\"^(?:n)$\",z!~\"x\"}");
+}
+
+#[test]
+fn section_6_2_modes_of_matchers() {
+    let verdicts = |matcher: &str| {
+        let text = at("route", &format!("matchers: ['{matcher}']"));
+        let classic = Features { classic_mode: true, ..Features::default() };
+        let strict = Features { utf8_strict_mode: true, ..Features::default() };
+        [Features::default(), classic, strict]
+            .map(|features| crate::config::check(&text, "am.yml", features).is_ok())
+    };
+    assert_eq!(verdicts("a=b"), [true, true, true]);
+    assert_eq!(verdicts("a="), [true, true, false]);
+    assert_eq!(verdicts("ü=b"), [true, false, true]);
+    assert_eq!(verdicts("a"), [false, false, false]);
+}
+
+#[test]
 fn section_7_routes() {
     refused(&[
         ("file", "route: {}\nreceivers: [{name: r}]", "must specify a default receiver"),
@@ -230,6 +270,30 @@ fn section_9_inhibition() {
         ("inhibit", "{name: a, equal: [b, b]}\n- {name: a}"),
         ("inhibit", "{source_match: {a: b}, source_match_re: {a: b}, source_matchers: ['a=b']}"),
     ]);
+}
+
+/// Sections 10 and 11: globs belong to the file's directory, and may match nothing.
+#[test]
+fn section_10_and_11_files() {
+    let text = at("top", "templates: [a/*.tmpl, /b/*.tmpl, '*/c.tmpl']");
+    let config = crate::config::check(&text, "/etc/am/am.yml", Features::default()).expect("good");
+    assert_eq!(config.templates, ["/etc/am/a/*.tmpl", "/b/*.tmpl", "/etc/am/*/c.tmpl"]);
+    let http = |config: &Config| match &config.receivers[0].integrations[0].config {
+        Settings::Webhook(webhook) => webhook.http.tls.ca.clone(),
+        other => panic!("{other:?}"),
+    };
+    for (written, expected) in [("x.pem", "/etc/am/x.pem"), ("/x.pem", "/x.pem")] {
+        let keys = format!("{{tls_config: {{ca_file: {written}}}}}");
+        let own = at("http", &keys);
+        let inherited = format!(
+            "global: {{http_config: {keys}}}\nroute: {{receiver: r}}\nreceivers: [{{name: r, webhook_configs: [{{url: 'http://a'}}]}}]\n"
+        );
+        for text in [own, inherited] {
+            let config =
+                crate::config::check(&text, "/etc/am/am.yml", Features::default()).expect("good");
+            assert_eq!(http(&config), Source::File(expected.into()), "{text}");
+        }
+    }
 }
 
 #[test]
@@ -325,6 +389,35 @@ fn section_13_1_receivers() {
         ("receivers", "- name: r\n- name: s\n  labels: {team-a: b, 'ü': c, name: s}"),
         ("receivers", "- name: r"),
     ]);
+}
+
+#[test]
+fn section_13_2_which_tell_of_the_end() {
+    for (block, expected) in [
+        ("webhook_configs: [{url: 'http://a'}]", true),
+        ("webhook_configs: [{url: 'http://a', send_resolved: no}]", false),
+        ("slack_configs: [{api_url: 'http://a'}]", false),
+        ("slack_configs: [{api_url: 'http://a', send_resolved: yes}]", true),
+        ("email_configs: [{to: a, from: b, smarthost: 'c:1'}]", false),
+        ("wechat_configs: [{api_secret: a, corp_id: b}]", false),
+        ("rocketchat_configs: [{token: a, token_id: b}]", false),
+        ("pagerduty_configs: [{routing_key: a}]", true),
+        ("opsgenie_configs: [{api_key: a}]", true),
+        ("discord_configs: [{webhook_url: 'http://a'}]", true),
+        ("msteams_configs: [{webhook_url: 'http://a'}]", true),
+        ("msteamsv2_configs: [{webhook_url: 'http://a'}]", true),
+        ("telegram_configs: [{bot_token: a, chat_id: 1}]", true),
+        ("pushover_configs: [{user_key: a, token: b}]", true),
+        ("victorops_configs: [{api_key: a, routing_key: b}]", true),
+        ("sns_configs: [{topic_arn: a}]", true),
+        ("mattermost_configs: [{webhook_url: 'http://a'}]", true),
+        ("jira_configs: [{api_url: 'http://a', project: b, issue_type: c}]", true),
+        ("incidentio_configs: [{url: 'http://a', alert_source_token: b}]", true),
+        ("webex_configs: [{room_id: a, http_config: {authorization: {credentials: b}}}]", true),
+    ] {
+        let config = good(&at("receivers", &format!("- name: r\n  {block}")));
+        assert_eq!(config.receivers[0].integrations[0].send_resolved, expected, "{block}");
+    }
 }
 
 #[test]

@@ -158,6 +158,10 @@ fn trap_16_and_17_what_children_inherit() {
 fn trap_18_zero_is_a_wait_but_no_interval() {
     let config = routes("- group_wait: 0s");
     assert_eq!(config.routes.iter().next().unwrap().1.group_wait, Duration::ZERO);
+    for key in ["group_interval", "repeat_interval"] {
+        let text = format!("route: {{receiver: r, {key}: 0s}}\nreceivers: [{{name: r}}]\n");
+        assert!(mistakes(&text)[0].contains(&format!("{key} cannot be zero")), "{key}");
+    }
 }
 
 #[test]
@@ -166,6 +170,34 @@ fn trap_19_an_empty_list_never_holds_and_no_key_always() {
     let intervals = &config.intervals.get("h").unwrap().intervals;
     let now = jiff::Timestamp::UNIX_EPOCH;
     assert!(!intervals[0].contains(now) && intervals[1].contains(now));
+}
+
+#[test]
+fn trap_20_months_have_no_range_and_days_no_numbers() {
+    let interval = |keys: &str| {
+        format!(
+            "route: {{receiver: r}}\nreceivers: [{{name: r}}]\ntime_intervals: [{{name: n, time_intervals: [{{{keys}}}]}}]\n"
+        )
+    };
+    let config = good(&interval("months: ['13']"));
+    let never = &config.intervals.get("n").unwrap().intervals[0];
+    assert!(!never.contains(jiff::Timestamp::UNIX_EPOCH));
+    assert!(mistakes(&interval("weekdays: ['1']"))[0].contains("is not a valid weekday"));
+}
+
+#[test]
+fn trap_21_zones_are_named_exactly() {
+    let interval = |zone: &str| {
+        format!(
+            "route: {{receiver: r}}\nreceivers: [{{name: r}}]\ntime_intervals: [{{name: n, time_intervals: [{{location: {zone}}}]}}]\n"
+        )
+    };
+    for zone in ["Local", "''", "UTC", "Europe/Berlin"] {
+        good(&interval(zone));
+    }
+    for zone in ["utc", "europe/berlin", "Europe/berlin"] {
+        assert!(mistakes(&interval(zone))[0].contains("unknown time zone"), "{zone}");
+    }
 }
 
 #[test]
@@ -207,6 +239,49 @@ fn trap_23_a_bearer_token_becomes_an_authorization() {
             .contains("authorization:\n        type: Bearer\n        credentials: <secret>\n")
     );
     assert!(!config.original.contains("bearer_token"));
+}
+
+#[test]
+fn trap_24_webex_needs_an_authorization_of_its_own() {
+    let with = |block: &str| {
+        format!(
+            "global: {{http_config: {{authorization: {{credentials: a}}}}}}\nroute: {{receiver: r}}\nreceivers: [{{name: r, webex_configs: [{{room_id: b{block}}}]}}]\n"
+        )
+    };
+    assert!(mistakes(&with(""))[0].contains("the global one does not count"));
+    good(&with(", http_config: {authorization: {credentials: c}}"));
+}
+
+/// A mail block with these keys beside the needed ones.
+fn mail(keys: &str) -> String {
+    format!(
+        "route: {{receiver: r}}\nreceivers: [{{name: r, email_configs: [{{to: a, from: b, smarthost: 'c:1', {keys}}}]}}]\n"
+    )
+}
+
+#[test]
+fn trap_25_threads_need_to_know_how_dates_count() {
+    assert!(mistakes(&mail("threading: {enabled: true}"))[0].contains("must be none or daily"));
+    good(&mail("threading: {enabled: true, thread_by_date: none}"));
+    good(&mail("threading: {enabled: false}"));
+}
+
+#[test]
+fn trap_26_mail_headers_are_canonical_and_once() {
+    let config = good(&mail("headers: {x-pRIORITY: high}"));
+    let Settings::Email(email) = settings(&config) else { panic!("no email") };
+    assert!(email.headers.iter().any(|(name, value)| name == "X-Priority" && value == "high"));
+    let found = mistakes(&mail("headers: {x-priority: a, X-Priority: b}"));
+    assert!(found[0].contains("duplicate header \"X-Priority\""), "{found:?}");
+}
+
+#[test]
+fn trap_27_a_proxy_may_be_any_text_and_an_address_not() {
+    let with = |key: &str| {
+        format!("global: {{{key}}}\nroute: {{receiver: r}}\nreceivers: [{{name: r}}]\n")
+    };
+    good(&with("http_config: {proxy_url: foo}"));
+    assert!(mistakes(&with("pagerduty_url: foo"))[0].contains("must begin with http"));
 }
 
 #[test]
