@@ -64,6 +64,11 @@ impl Node {
         value.unwrap_or_else(|| panic!("no {name} in\n{body}")).parse().expect("a number")
     }
 
+    /// Whether the page says that the file is not what is in effect.
+    fn page_warns(&self) -> bool {
+        self.get("/").body.contains("The configuration file could not be loaded")
+    }
+
     fn reload(&self) -> http::Answer {
         http::request(self.port, "POST", "/-/reload", &[], "").expect("answers")
     }
@@ -106,6 +111,7 @@ fn check_unchanged(node: &Node, shown: &Value, hash: f64) {
     assert_eq!(node.metric(HASH), hash);
     assert_eq!(&node.shown(), shown);
     assert_eq!(node.get("/-/ready").status, 200);
+    assert!(node.page_warns(), "the page says nothing of the failed reload");
 }
 
 /// Trap 40 of the server's description.
@@ -114,6 +120,7 @@ fn bad_file_changes_nothing_and_a_good_one_all_by_request() {
     let mut node = Node::start(&[]);
     let (shown, hash) = (node.shown(), node.metric(HASH));
     assert_eq!(node.metric(SUCCESSFUL), 1.0);
+    assert!(!node.page_warns());
 
     node.configure(BAD);
     let answer = node.reload();
@@ -135,6 +142,7 @@ fn bad_file_changes_nothing_and_a_good_one_all_by_request() {
 #[track_caller]
 fn check_changed(node: &mut Node, shown: &Value, hash: f64) {
     assert_eq!(node.metric(SUCCESSFUL), 1.0);
+    assert!(!node.page_warns());
     assert_ne!(node.metric(HASH), hash);
     assert_ne!(&node.shown(), shown);
     let original = node.shown()["original"].as_str().expect("a text").to_owned();

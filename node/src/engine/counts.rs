@@ -62,10 +62,12 @@ pub struct SnapshotNumbers {
 }
 
 /// How the last reload went.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct ReloadNumbers {
     /// Whether it succeeded.
     pub successful: bool,
+    /// Why it did not.
+    pub mistake: String,
     /// When one succeeded last, in seconds since 1970.
     pub succeeded_at: f64,
 }
@@ -162,11 +164,19 @@ impl Counts {
 
     pub(super) fn reloaded(&self, at: Timestamp) {
         let succeeded_at = at.as_duration().as_secs_f64();
-        *lock(&self.reload) = ReloadNumbers { successful: true, succeeded_at };
+        *lock(&self.reload) =
+            ReloadNumbers { successful: true, mistake: String::new(), succeeded_at };
     }
 
-    pub(super) fn reload_failed(&self) {
-        lock(&self.reload).successful = false;
+    pub(super) fn reload_failed(&self, mistake: String) {
+        let mut reload = lock(&self.reload);
+        reload.successful = false;
+        reload.mistake = mistake;
+    }
+
+    pub(super) fn reload_mistake(&self) -> Option<String> {
+        let reload = lock(&self.reload);
+        (!reload.mistake.is_empty()).then(|| reload.mistake.clone())
     }
 
     pub(super) fn processed(&self, took: Duration) {
@@ -195,7 +205,7 @@ impl Counts {
             log_queries: self.log_queries.get(),
             log_misses: self.log_misses.get(),
             snapshots: *lock(&self.snapshots),
-            reload: *lock(&self.reload),
+            reload: lock(&self.reload).clone(),
             processing: *lock(&self.processing),
             takeovers: lock(&self.takeovers).clone(),
             claims: lock(&self.claims).clone(),

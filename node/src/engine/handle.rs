@@ -193,6 +193,12 @@ impl Handle {
         reload::reload(&self.shared).await
     }
 
+    /// Why the configuration file is not the configuration in effect, when the last reload failed.
+    #[must_use]
+    pub fn reload_mistake(&self) -> Option<String> {
+        self.shared.counts.reload_mistake()
+    }
+
     /// Figures for the metrics.
     #[must_use]
     pub fn numbers(&self) -> Numbers {

@@ -69,7 +69,7 @@ pub(super) async fn reload(shared: &Shared) -> Result<(), ReloadError> {
             Ok(())
         }
         Err(failure) => {
-            shared.counts.reload_failed();
+            shared.counts.reload_failed(failure.to_string());
             error!(component = "configuration", file = %file, err = %failure, "Loading configuration file failed");
             Err(failure)
         }

@@ -321,7 +321,7 @@ impl Configuration {
     }
 
     fn show(&self, numbers: &Numbers, config_hash: u64) {
-        let reload = numbers.counts.reload;
+        let reload = &numbers.counts.reload;
         self.hash.set(float(config_hash));
         self.successful.set(f64::from(u8::from(reload.successful)));
         self.succeeded_at.set(reload.succeeded_at);

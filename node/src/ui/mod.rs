@@ -30,6 +30,8 @@ struct Index {
     style: &'static str,
     health: &'static str,
     summary: String,
+    /// Why the last reload failed, or empty.
+    reload: String,
     filter: String,
     mistake: String,
     firing: usize,
@@ -118,6 +120,7 @@ pub(crate) fn index(app: &Arc<App>, query: &Query<'_>) -> Response<Body> {
         style: &STYLE_NAME,
         health: if all_live { "well" } else { "ill" },
         summary,
+        reload: engine.reload_mistake().unwrap_or_default(),
         filter,
         mistake,
         firing,
