@@ -244,7 +244,10 @@ impl Stage {
         };
         match child.kill().await {
             Ok(()) => {
-                format!("killed node {n}; the others go on (see {}/stats)", self.ports.stats())
+                format!(
+                    "killed node {n}; the others go on, see http://127.0.0.1:{}/stats",
+                    self.ports.stats()
+                )
             }
             Err(error) => format!("cannot kill node {n}: {error}"),
         }
