@@ -17,3 +17,4 @@ mod node_death;
 mod promises;
 mod tidy;
 mod told_once;
+mod ui;

@@ -1,6 +1,7 @@
 //! What the end-to-end tests stand on: real processes of the built binary, real peers from Debian, real sockets.
 //! A wait is always for a condition, with a limit that only a failing test reaches.
 
+pub(crate) mod browser;
 pub(crate) mod http;
 pub(crate) mod process;
 pub(crate) mod prometheus;
