@@ -7,6 +7,7 @@ use clap::Command;
 pub(crate) enum Shell {
     Bash,
     Zsh,
+    Fish,
 }
 
 const BASH: &str = r#"_amtool_bash_autocomplete() {
@@ -33,11 +34,16 @@ if [[ "$(basename -- ${(%):-%x})" != "_amtool" ]]; then
 fi
 "#;
 
+const FISH: &str = r#"complete -c amtool -f -a '(amtool --completion-bash (commandline -opc)[2..-1] (commandline -ct))'
+complete -c amtool -F -n 'not string match -q -- "-*" (commandline -ct)'
+"#;
+
 /// The script for a shell and a program of that name.
 pub(crate) fn script(shell: Shell, program: &str) -> String {
     let script = match shell {
         Shell::Bash => BASH,
         Shell::Zsh => ZSH,
+        Shell::Fish => FISH,
     };
     script.replace("amtool", program)
 }
@@ -97,6 +103,7 @@ mod tests {
     #[test]
     fn scripts_name_the_program() {
         assert!(script(Shell::Bash, "alertmanager").ends_with("-o default alertmanager\n"));
+        assert!(script(Shell::Fish, "tocsin").starts_with("complete -c tocsin -f"));
         assert!(script(Shell::Zsh, "alertmanager").starts_with("#compdef alertmanager\n"));
     }
 }

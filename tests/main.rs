@@ -14,6 +14,7 @@ mod guide;
 mod harness;
 mod manual;
 mod node_death;
+mod packaging;
 mod promises;
 mod tidy;
 mod told_once;

@@ -21,7 +21,7 @@ pub struct Flags {
     #[command(subcommand)]
     pub action: Option<Action>,
     /// YAML file with frontends, backends and limits
-    #[arg(long = "config.file", value_name = "FILE")]
+    #[arg(long = "config.file", value_name = "FILE", env = "TOCSIN_LB_CONFIG_FILE")]
     pub config_file: Option<PathBuf>,
     /// Check the configuration, print what it means and leave
     #[arg(long = "config.check")]

@@ -145,6 +145,7 @@ impl<'a> Walker<'a> {
             "version" => return Ok(Some(Wanted::Version)),
             "completion-script-bash" => return Ok(Some(Wanted::Script(Shell::Bash))),
             "completion-script-zsh" => return Ok(Some(Wanted::Script(Shell::Zsh))),
+            "completion-script-fish" => return Ok(Some(Wanted::Script(Shell::Fish))),
             _ => {}
         }
         loop {

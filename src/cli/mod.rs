@@ -145,6 +145,7 @@ fn completion(command: &mut Command, called: Called, words: &[OsString]) -> Opti
     match words[at] {
         "--completion-script-bash" => Some(complete::script(Shell::Bash, program)),
         "--completion-script-zsh" => Some(complete::script(Shell::Zsh, program)),
+        "--completion-script-fish" => Some(complete::script(Shell::Fish, program)),
         "--completion-bash" => {
             let given: Vec<String> =
                 words[at + 1..].iter().map(|word| (*word).to_owned()).collect();
