@@ -8,6 +8,7 @@ pub mod message;
 pub mod metrics;
 pub mod notify;
 pub mod options;
+mod trace;
 pub mod ui;
 
 use std::net::TcpListener;
@@ -91,7 +92,7 @@ pub async fn run(
         Engine::new(options, clock, tables, Arc::clone(&cluster), external_url, live, deliveries);
     let serving = CancellationToken::new();
     let web = tokio::spawn(api::serve(handle.clone(), listeners, serving.clone()));
-    let reloads = tokio::spawn(reload_on_signal(handle)?);
+    let reloads = tokio::spawn(reload_on_signal(handle.clone())?);
     let web = async {
         match web.await {
             Ok(end) => end,
@@ -102,8 +103,14 @@ pub async fn run(
     reloads.abort();
     serving.cancel();
     cluster.leave().await;
+    if let Some(spans) = handle.spans() {
+        spans.flush(SPANS_GRACE).await;
+    }
     end
 }
+
+/// What the last spans get to be delivered when the node stops.
+const SPANS_GRACE: std::time::Duration = std::time::Duration::from_secs(5);
 
 /// The version that clients of Alertmanager see: that of the version whose behaviour is kept, with ours behind it.
 pub const VERSION: &str = concat!("0.34.0+tocsin.", env!("CARGO_PKG_VERSION"));

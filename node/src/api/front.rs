@@ -21,7 +21,7 @@ use super::{
     origin, place, query, redirect, route,
     stall::Stalls,
 };
-use crate::{NodeError, engine::Handle, metrics::Metrics};
+use crate::{NodeError, engine::Handle, metrics::Metrics, trace::Span};
 
 /// Answers the requests of a node.
 #[derive(Clone)]
@@ -59,6 +59,7 @@ async fn answer(app: &Arc<App>, request: Request<Incoming>, peer: &Peer) -> Resp
         return answer;
     }
     let begun = Instant::now();
+    let mut span = Span::server(app.engine.spans().as_ref(), &head);
     let query = Query::parse(head.uri.query().unwrap_or(""));
     let asked = Asked {
         method: &head.method,
@@ -68,11 +69,19 @@ async fn answer(app: &Arc<App>, request: Request<Incoming>, peer: &Peer) -> Resp
         peer,
         now: app.engine.now(),
     };
-    let mut answer = limited(app, &asked, &place, body).await;
+    let mut answer = span.scope(limited(app, &asked, &place, body)).await;
     finish(app, &asked, &mut answer);
     let (status, size) = (answer.status(), answer.body().size_hint().exact());
     app.metrics.answered(place.handler, &head.method, status, size, begun.elapsed());
-    answer
+    if !span.is_on() {
+        return answer;
+    }
+    span.set("http.route", place.handler);
+    span.set("http.response.status_code", usize::from(status.as_u16()));
+    if status.is_server_error() {
+        span.fail("");
+    }
+    answer.map(|body| body.holding(span))
 }
 
 /// Puts the request under the limit of GETs and under the timeout.

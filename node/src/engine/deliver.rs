@@ -23,6 +23,7 @@ use super::sending::Sending;
 use super::{Flushed, Shared};
 use crate::message::Kv;
 use crate::notify::{self, Attempt, Attempts, Context, Outcome, ReceiverData, SendError, Sent};
+use crate::trace::{Kind, Span};
 
 /// No flush has less time than this.
 const DEADLINE_MIN: Duration = Duration::from_secs(10);
@@ -64,7 +65,23 @@ impl Flush {
 
     /// Tells everybody; answers what the loop must know.
     pub(super) async fn run(self) -> Flushed {
-        let mut first = self.look(&self.batch.members);
+        let mut span = Span::root(self.live.spans(), "dispatch.AggregationGroup.flush")
+            .with("alerting.aggregation_group.key", &*self.batch.key)
+            .with("alerting.alerts.count", self.batch.members.len());
+        let (flushed, failed) = span.scope(self.stages()).await;
+        if failed {
+            span.fail("notification failed");
+        }
+        flushed
+    }
+
+    /// Answers also whether somebody could not be told.
+    async fn stages(&self) -> (Flushed, bool) {
+        let mut first = {
+            let _span = Span::child("notify.MuteStage.Exec", Kind::Internal)
+                .with("alerting.alerts.count", self.batch.members.len());
+            self.look(&self.batch.members)
+        };
         for (why, alerts) in &first.taken_out {
             self.shared.counts.suppressed(*why, *alerts);
         }
@@ -72,7 +89,7 @@ impl Flush {
         debug!(group_key = %self.batch.key, alerts = first.alerts.len(), "flushing group");
         let ended = std::mem::take(&mut first.ended);
         if first.alerts.is_empty() {
-            return self.flushed(&ended, &[]);
+            return (self.flushed(&ended, &[]), false);
         }
         let first = Arc::new(first);
         let integrations = self.live.integrations(&self.route.receiver).iter();
@@ -80,7 +97,7 @@ impl Flush {
         // A receiver that is down for long must not keep copies of its alerts in memory.
         drop(first);
         let ends = told.await;
-        self.flushed(&ended, &ends)
+        (self.flushed(&ended, &ends), ends.contains(&End::Failed))
     }
 
     fn flushed(&self, ended: &[Ended], ends: &[End]) -> Flushed {
@@ -124,6 +141,7 @@ impl Flush {
             patience: Patience::default(),
             end: End::Told,
             counted: false,
+            span: Span::default(),
         };
         let deadline = self.deadline();
         let outcome =
@@ -170,6 +188,8 @@ struct Delivery<'a> {
     patience: Patience,
     end: End,
     counted: bool,
+    /// From the first attempt to the last.
+    span: Span,
 }
 
 /// An attempt that may be made now.
@@ -211,6 +231,9 @@ impl Delivery<'_> {
             .first
             .take()
             .unwrap_or_else(|| Arc::new(flush.look(&shared.dispatch.members(flush.batch.id))));
+        let _span = Span::child("notify.DedupStage.Exec", Kind::Internal)
+            .with("alerting.group.key", &*flush.batch.key)
+            .with("alerting.alerts.count", look.alerts.len());
         let logged = shared.log.get(&self.key);
         shared.counts.log_query(logged.is_some());
         if logged.as_ref().is_some_and(|logged| self.is_done_by(logged)) {
@@ -323,7 +346,13 @@ impl Delivery<'_> {
     fn count_begin(&mut self) {
         if !self.counted {
             self.counted = true;
-            let receiver = &self.flush.route.receiver;
+            let receiver = &*self.flush.route.receiver;
+            let (kind, alerts) = (self.integration.kind, self.flush.batch.members.len());
+            self.span = Span::child("notify.RetryStage.Exec", Kind::Internal)
+                .with("alerting.group.name", receiver)
+                .with("alerting.integration.name", kind)
+                .with("alerting.label.values", [kind, receiver].as_slice())
+                .with("alerting.alerts.count", alerts);
             let change = |numbers: &mut IntegrationNumbers| numbers.notifications += 1;
             self.flush.shared.counts.integration(self.integration.kind, receiver, change);
         }
@@ -389,7 +418,20 @@ impl Attempts for Delivery<'_> {
             pending.moment = self.flush.shared.cluster.put(|writer| writer.moment());
             pending.grant.sending();
         }
-        self.integration.notifier.send(&self.context, &batch).await
+        let kind = self.integration.kind;
+        let mut span = self
+            .span
+            .inner("notify.Integration.Notify", Kind::Client)
+            .with("alerting.notify.integration.name", kind)
+            .with("alerting.alerts.count", batch.alerts.len())
+            .telling(kind);
+        let result = span.scope(self.integration.notifier.send(&self.context, &batch)).await;
+        let retry = result.as_ref().is_err_and(SendError::retry);
+        span.set("alerting.notify.error.recoverable", retry);
+        if let Err(error) = &result {
+            span.fail(notify::report(error));
+        }
+        result
     }
 
     async fn done(&mut self, attempt: &Attempt<'_>) {
@@ -408,6 +450,9 @@ impl Attempts for Delivery<'_> {
             return;
         };
         let entry = self.entry(&pending.plan, sent, at);
+        let _span = Span::child("notify.SetNotifiesStage.Exec", Kind::Internal)
+            .with("alerting.group.key", &*self.flush.batch.key)
+            .with("alerting.alerts.count", entry.firing.len() + entry.resolved.len());
         shared.write_log(&self.key, &entry, pending.moment, route.repeat_interval).await;
         pending.grant.release(Release::Ok);
     }

@@ -20,6 +20,7 @@ use super::query::{self, AlertQuery, AlertView, GroupQuery, GroupsView};
 use super::reload::{self, ReloadError};
 use crate::config::Config;
 use crate::options::Options;
+use crate::trace::Sink;
 
 /// How long a reader of groups waits until they are made.
 const GROUPS_WAIT: std::time::Duration = std::time::Duration::from_secs(10);
@@ -104,6 +105,11 @@ impl Handle {
         mut visit: impl FnMut(&AlertView<'_>),
     ) {
         query::each(&self.shared, alerts, Some(receivers), &mut visit);
+    }
+
+    /// Where spans go, if the configuration says.
+    pub(crate) fn spans(&self) -> Option<Arc<Sink>> {
+        self.shared.live.load().spans().cloned()
     }
 
     /// Every silence, in no order.

@@ -13,6 +13,7 @@ use tracing::{info, warn};
 use crate::config::Config;
 use crate::message::{self, Kv};
 use crate::notify::{BuildError, Notifier, Parts, report};
+use crate::trace::Sink;
 
 /// How many messages to one integration may be under way at once.
 const PARALLEL: usize = 64;
@@ -25,6 +26,8 @@ pub(crate) struct Live {
     pub(super) stop: CancellationToken,
     receivers: HashMap<Box<str>, Vec<Integration>>,
     parts: Parts,
+    /// Where spans go.
+    spans: Option<Arc<Sink>>,
 }
 
 /// One integration of a receiver.
@@ -41,7 +44,7 @@ pub(super) struct Integration {
 impl Live {
     /// Builds the integrations of every receiver that a route names.
     /// # Errors
-    /// When one of them cannot be built; nothing has changed then.
+    /// When one of them, or the way for spans, cannot be built; nothing has changed then.
     pub(super) fn build(
         config: Arc<Config>,
         parts: Parts,
@@ -59,7 +62,9 @@ impl Live {
         }
         let intervals = config.routes.iter().map(|(_, route)| route.group_interval);
         let largest_group_interval = intervals.max().unwrap_or_default();
-        Ok(Self { largest_group_interval, stop, receivers, parts, config })
+        let tracing = config.tracing.as_ref();
+        let spans = tracing.map(|tracing| Sink::open(tracing, &parts.clock)).transpose()?;
+        Ok(Self { largest_group_interval, stop, receivers, parts, spans, config })
     }
 
     pub(super) fn routes(&self) -> &Arc<Routes> {
@@ -99,6 +104,11 @@ impl Live {
             warn!(route = %route.id, label, error = %report(&failure), "route label cannot be rendered, left out");
         }
         rendered
+    }
+
+    /// Where spans go, if anywhere.
+    pub(super) fn spans(&self) -> Option<&Arc<Sink>> {
+        self.spans.as_ref()
     }
 
     /// What all integrations share.

@@ -15,6 +15,7 @@ use super::proxy;
 use super::tls::{self, Material};
 use super::{BuildError, Deny, FailureReason, Parts, SendError};
 use crate::config::http::{Auth, HttpConfig, Source};
+use crate::trace::Span;
 
 /// Connecting, TLS and proxies included.
 pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -168,14 +169,19 @@ impl Client {
         self.authorize(&mut request).await?;
         self.add_headers(&mut request)?;
         let http = self.http().map_err(|error| SendError::network(&what, error))?;
-        let response = http
-            .request(request.method, request.url)
-            .headers(request.headers)
-            .body(request.body)
-            .send()
-            .await
-            .map_err(|error| SendError::network(&what, error.without_url()))?;
-        read(response).await.map_err(|error| SendError::network(&what, error.without_url()))
+        let mut span = Span::request(&request.method);
+        span.inject(&mut request.headers);
+        let answer = exchange(&http, request).await;
+        match &answer {
+            Ok(answer) => {
+                span.set("http.response.status_code", usize::from(answer.status));
+                if 400 <= answer.status {
+                    span.fail("");
+                }
+            }
+            Err(error) => span.fail(error.to_string()),
+        }
+        answer.map_err(|error| SendError::network(&what, error))
     }
 
     /// The connections; new ones when a TLS file has changed.
@@ -255,7 +261,7 @@ pub(super) fn basic(username: &str, password: &str) -> String {
 }
 
 /// A header value that is never printed.
-pub(super) fn secret_header(text: &str) -> Result<HeaderValue, http::header::InvalidHeaderValue> {
+pub(crate) fn secret_header(text: &str) -> Result<HeaderValue, http::header::InvalidHeaderValue> {
     let mut value = HeaderValue::from_str(text)?;
     value.set_sensitive(true);
     Ok(value)
@@ -319,6 +325,13 @@ fn redirects(follow: bool, deny: &Arc<Deny>) -> redirect::Policy {
             Err(error) => attempt.error(error),
         }
     })
+}
+
+/// Errors name no URL.
+async fn exchange(http: &reqwest::Client, request: Request) -> Result<Answer, reqwest::Error> {
+    let sent = http.request(request.method, request.url).headers(request.headers);
+    let response = sent.body(request.body).send().await.map_err(reqwest::Error::without_url)?;
+    read(response).await.map_err(reqwest::Error::without_url)
 }
 
 /// Reads what is kept of the answer; a longer one costs its connection.

@@ -10,16 +10,16 @@ mod call;
 mod cut;
 mod deny;
 mod error;
-mod http;
+pub(crate) mod http;
 mod json;
 mod mail;
 mod oauth;
-mod proxy;
+pub(crate) mod proxy;
 mod retry;
 mod smtp;
 #[cfg(test)]
 mod testing;
-mod tls;
+pub(crate) mod tls;
 mod tree;
 
 use std::collections::BTreeMap;
@@ -45,7 +45,8 @@ use crate::message::{Alert, AlertStatus, Kv, Templates};
 use call::Call;
 
 /// What requests say about their sender.
-const USER_AGENT: &str = concat!("Alertmanager/0.34.0+tocsin.", env!("CARGO_PKG_VERSION"));
+pub(crate) const USER_AGENT: &str =
+    concat!("Alertmanager/0.34.0+tocsin.", env!("CARGO_PKG_VERSION"));
 
 /// Makes the modules, the configuration enum, the senders and the list of names. The order is the
 /// one in which the integrations of a receiver are numbered and told.

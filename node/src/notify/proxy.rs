@@ -11,14 +11,14 @@ use crate::config::http::ProxyConfig;
 const LOOPBACK: &str = "localhost,127.0.0.0/8,::1";
 
 /// The process's environment; tests pass another one.
-pub(super) fn environment(name: &str) -> Option<String> {
+pub(crate) fn environment(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
 /// The proxies of `config`; none is a direct connection.
 /// # Errors
 /// On a URL that no proxy can have.
-pub(super) fn proxies(
+pub(crate) fn proxies(
     config: &ProxyConfig,
     env: &dyn Fn(&str) -> Option<String>,
 ) -> Result<Vec<Proxy>, BuildError> {

@@ -14,3 +14,4 @@ mod bytes;
 mod client;
 mod node;
 mod surface;
+mod tracing;
