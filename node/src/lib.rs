@@ -2,6 +2,7 @@
 //! that knows them all.
 
 pub mod api;
+mod clock;
 pub mod config;
 pub mod engine;
 pub mod message;
@@ -20,6 +21,7 @@ use tocsin_service::clock::Clock;
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
+use clock::ClusterClock;
 use engine::{Engine, Handle, ReloadError, Tables};
 use notify::{BadNetwork, Deny, Parts};
 pub use options::Options;
@@ -76,6 +78,9 @@ pub async fn run(
     let external_url: Arc<str> = external_url(&options, &listeners)?.into();
     let deny = Deny::parse(options.receivers_deny_cidr.iter().map(String::as_str))?;
     let deliveries = CancellationToken::new();
+    let machine = clock;
+    let corrected = Arc::new(ClusterClock::new(Arc::clone(&machine)));
+    let clock: Arc<dyn Clock> = Arc::clone(&corrected) as _;
     let parts = {
         let (clock, external_url) = (Arc::clone(&clock), Arc::clone(&external_url));
         move |templates| Parts { templates, clock, external_url, deny }
@@ -86,8 +91,11 @@ pub async fn run(
     let joined = CancellationToken::new();
     let cluster_options = cluster_options(&options)?;
     let cluster =
-        Cluster::start(cluster_options, tables.by_kind(), Arc::clone(&clock), joined.clone())
-            .await?;
+        Cluster::start(cluster_options, tables.by_kind(), machine, joined.clone()).await?;
+    let following = {
+        let cluster = Arc::clone(&cluster);
+        tokio::spawn(async move { corrected.follow(&cluster).await })
+    };
     let (engine, handle) =
         Engine::new(options, clock, tables, Arc::clone(&cluster), external_url, live, deliveries);
     let serving = CancellationToken::new();
@@ -101,6 +109,7 @@ pub async fn run(
     };
     let end = engine_until(engine, &cluster, stop, web).await;
     reloads.abort();
+    following.abort();
     serving.cancel();
     cluster.leave().await;
     if let Some(spans) = handle.spans() {

@@ -354,7 +354,7 @@ async fn expire(core: &Core) {
         let offset = clock_offset(core);
         core.set_status(|status| {
             status.disk_failed = !healthy;
-            if 100 <= (status.clock_offset_ms - offset).abs() {
+            if let Some(offset) = offset.filter(|at| 100 <= (status.clock_offset_ms - at).abs()) {
                 status.clock_offset_ms = offset;
             }
         });
@@ -362,13 +362,14 @@ async fn expire(core: &Core) {
     }
 }
 
-/// This node's clock minus the median of all live ones, in milliseconds.
-fn clock_offset(core: &Core) -> i64 {
+/// This node's clock minus the median of all live ones, in milliseconds; `None` when there are too few to say whose is wrong.
+fn clock_offset(core: &Core) -> Option<i64> {
     let members = lock(&core.members);
     let live = members.peers.values().filter(|peer| peer.state == MemberState::Live);
     let mut offsets: Vec<i64> = live.filter_map(|peer| peer.offset_ms).chain([0]).collect();
     offsets.sort_unstable();
-    -offsets.get(offsets.len() / 2).copied().unwrap_or(0)
+    let median = offsets.get(offsets.len() / 2).filter(|_| 3 <= offsets.len());
+    median.map(|median| -median)
 }
 
 /// A node whose disk failed answers 503 while another one can take its place.

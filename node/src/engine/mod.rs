@@ -42,7 +42,7 @@ use tocsin_core::label::Fingerprint;
 use tocsin_core::time;
 use tocsin_service::clock::Clock;
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
-use tokio::time::{Interval, MissedTickBehavior};
+use tokio::time::{Instant, Interval, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{debug, error, info};
@@ -171,6 +171,7 @@ impl Engine {
             up_until: alerts.last_update().unwrap_or_else(|| clock.now()),
             last_post_ms: AtomicI64::new(clock.now().as_millisecond()),
             started_at: clock.now(),
+            started: Instant::now(),
             limit: Mutex::new(NameLimit::new(options.alerts_per_alertname_limit)),
             options,
             clock,
@@ -241,7 +242,9 @@ impl Engine {
         let cold = !view.members.iter().any(|member| !member.me && member.ready);
         if cold && !self.shared.alerts.is_empty() {
             let until = time::add(self.shared.clock.now(), self.shared.options.cluster.expiry_hold);
-            let start = self.shared.started_at.as_millisecond();
+            // By the clock as it is known to be now.
+            let start = time::sub(self.shared.clock.now(), self.shared.started.elapsed());
+            let start = start.as_millisecond();
             self.shared.cluster.set_hold(until.as_millisecond(), start);
         }
         self.rebuild(cold);
@@ -282,9 +285,9 @@ impl Engine {
         let shared = Arc::clone(&self.shared);
         async move {
             let Some(due) = shared.dispatch.next_due() else { return std::future::pending().await };
-            let start = time::add(shared.started_at, shared.options.dispatch_start_delay);
-            let wait = time::since(due.max(start), shared.clock.now());
-            tokio::time::sleep(wait).await;
+            let begin = shared.started + shared.options.dispatch_start_delay;
+            let wait = Instant::now() + time::since(due, shared.clock.now());
+            tokio::time::sleep_until(wait.max(begin)).await;
             shared.wait_caught_up().await;
         }
     }
@@ -311,7 +314,7 @@ impl Engine {
 
     /// Answers whether there were as many as fit.
     fn insert(&self) -> bool {
-        let begun = tokio::time::Instant::now();
+        let begun = Instant::now();
         let live = self.shared.live.load_full();
         let full = self.shared.dispatch.insert_changed(&self.known(&live, false), INSERT_MAX);
         self.shared.counts.processed(begun.elapsed());
@@ -386,7 +389,7 @@ impl Engine {
 
 /// Ticks of that period, the first one period from now.
 fn every(period: Duration) -> Interval {
-    let mut ticks = tokio::time::interval_at(tokio::time::Instant::now() + period, period);
+    let mut ticks = tokio::time::interval_at(Instant::now() + period, period);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     ticks
 }

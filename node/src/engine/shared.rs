@@ -14,6 +14,7 @@ use tocsin_core::nflog::{self, Entry, EntryKey};
 use tocsin_service::clock::Clock;
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{debug, warn};
@@ -33,7 +34,9 @@ use crate::options::Options;
 pub(super) struct Shared {
     pub(super) options: Options,
     pub(super) clock: Arc<dyn Clock>,
+    /// As it is shown.
     pub(super) started_at: Timestamp,
+    pub(super) started: Instant,
     /// The last that the disk knows of: what had ended by then was told in its time.
     pub(super) up_until: Timestamp,
     pub(super) external_url: Arc<str>,

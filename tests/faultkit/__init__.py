@@ -1,0 +1,1 @@
+"""Faults on the guide's topology with real processes; see docs/faults.md."""
