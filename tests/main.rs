@@ -16,6 +16,7 @@ mod manual;
 mod node_death;
 mod packaging;
 mod promises;
+mod setup;
 mod tidy;
 mod told_once;
 mod ui;
