@@ -91,8 +91,8 @@ async fn limited(
     place: &super::Place,
     body: Incoming,
 ) -> Response<Body> {
-    // Probes must not fail because eight pages are open.
-    let is_probe = matches!(asked.path, ["-", "healthy" | "ready"]);
+    // Probes must not fail because eight pages are open, nor pages because eight others listen.
+    let is_probe = matches!(asked.path, ["-", "healthy" | "ready"] | ["events"]);
     if is_probe || asked.method != Method::GET {
         return in_time(app, is_probe, asked, place, body).await;
     }
@@ -233,7 +233,7 @@ fn finish(app: &App, asked: &Asked<'_>, answer: &mut Response<Body>) {
 
 impl App {
     /// Prefix and limits as the flags say. The prefix is that of the external URL unless given.
-    fn new(engine: Handle) -> Self {
+    fn new(engine: Handle, stop: CancellationToken) -> Self {
         let options = &engine.options().web;
         let prefix = match &options.route_prefix {
             Some(prefix) => prefix.clone(),
@@ -258,6 +258,7 @@ impl App {
             gets_max,
             origins,
             stalls: Stalls::default(),
+            streams: crate::ui::Streams::new(stop),
             engine,
         }
     }
@@ -278,7 +279,7 @@ pub async fn serve(
     };
     let listeners = listeners.into_iter().map(|listener| listen(listener, gate.as_deref()));
     let listeners = listeners.collect::<Result<_, _>>().map_err(failed)?;
-    let web = Web(Arc::new(App::new(engine)));
+    let web = Web(Arc::new(App::new(engine, stop.clone())));
     let settings = web::Settings { gate, ..web::Settings::default() };
     web::serve(listeners, settings, web, stop).await;
     Ok(())

@@ -101,17 +101,17 @@ fn push_attempt(out: &mut Vec<u8>, attempt: &Attempt) {
 }
 
 /// The parts of a key, which is `<route key>:<group labels>:<receiver>/<integration>/<index>`.
-struct Target<'a> {
-    group_key: &'a str,
-    labels: Labels,
-    receiver: &'a str,
-    integration: &'a str,
-    index: u32,
+pub(crate) struct Target<'a> {
+    pub(crate) group_key: &'a str,
+    pub(crate) labels: Labels,
+    pub(crate) receiver: &'a str,
+    pub(crate) integration: &'a str,
+    pub(crate) index: u32,
 }
 
 impl<'a> Target<'a> {
     /// `None` when the key is none, which no node writes.
-    fn read(key: &'a str) -> Option<Self> {
+    pub(crate) fn read(key: &'a str) -> Option<Self> {
         let route = colon(key)?;
         let group = route + 1 + colon(&key[route + 1..])?;
         let (rest, index) = key[group + 1..].rsplit_once('/')?;

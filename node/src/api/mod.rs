@@ -35,6 +35,7 @@ use tokio::sync::Semaphore;
 use crate::{engine::Handle, metrics::Metrics};
 use error::ApiError;
 pub use front::serve;
+pub(crate) use history::Target;
 pub(crate) use query::Query;
 pub(crate) use status::BUILD;
 
@@ -52,17 +53,19 @@ pub(crate) struct App {
     /// `--web.cors.origin`.
     origins: Option<Regex>,
     stalls: stall::Stalls,
+    /// The pages that are told of changes.
+    pub(crate) streams: crate::ui::Streams,
 }
 
 /// A request as the routes see it.
 pub(crate) struct Asked<'a> {
-    method: &'a Method,
+    pub(crate) method: &'a Method,
     /// Below the prefix, without escapes, cut at `/`; a slash at the end leaves no empty part.
-    path: &'a [&'a str],
-    query: &'a Query<'a>,
-    head: &'a http::request::Parts,
+    pub(crate) path: &'a [&'a str],
+    pub(crate) query: &'a Query<'a>,
+    pub(crate) head: &'a http::request::Parts,
     peer: &'a Peer,
-    now: Timestamp,
+    pub(crate) now: Timestamp,
 }
 
 /// The whole surface. Methods and paths not listed here were answered before.
@@ -101,9 +104,11 @@ async fn route(
         (&Method::GET, ["metrics"]) => Ok(ops::metrics(app, head)),
         (&Method::GET | &Method::POST, ["debug", "pprof"]) => Ok(ops::pprof()),
 
-        (&Method::GET, []) => Ok(crate::ui::index(app, query)),
         (&Method::GET, ["favicon.ico"]) => Ok(crate::ui::favicon()),
-        (&Method::GET, ["assets", name]) => crate::ui::asset(name).ok_or_else(ApiError::not_found),
+        (&Method::GET, ["assets", name]) => {
+            crate::ui::asset(name, head).ok_or_else(ApiError::not_found)
+        }
+        _ if crate::ui::place(path).is_some() => Ok(crate::ui::answer(app, asked, body).await),
         _ => Err(ApiError::not_found()),
     }
 }
@@ -145,10 +150,12 @@ fn place(path: &[&str]) -> Option<Place> {
         ["-", "reload"] => place("/-/reload", POST, "OPTIONS, POST"),
         ["metrics"] => place("/metrics", GET, "GET, OPTIONS"),
         ["debug", "pprof"] => place("/debug/*subpath", GET_POST, "GET, OPTIONS, POST"),
-        [] => place("/", GET, "GET, OPTIONS"),
         ["favicon.ico"] => place("/favicon.ico", GET, "GET, OPTIONS"),
         ["assets", _] => place("/assets/*path", GET, "GET, OPTIONS"),
-        _ => None,
+        path => match crate::ui::place(path)? {
+            (handler, true) => place(handler, GET_POST, "GET, OPTIONS, POST"),
+            (handler, false) => place(handler, GET, "GET, OPTIONS"),
+        },
     }
 }
 

@@ -44,6 +44,8 @@ pub(super) struct Inner {
     /// Records that have expired since this was asked last.
     gone: Vec<Fingerprint>,
     live: usize,
+    /// See [`Alerts::version`].
+    version: u64,
 }
 
 impl Alerts {
@@ -102,6 +104,11 @@ impl Alerts {
             }
             chunk += 1;
         }
+    }
+
+    /// Differs whenever an alert has changed otherwise than by going on.
+    pub(super) fn version(&self) -> u64 {
+        self.lock().version
     }
 
     /// When any alert was heard of last.
@@ -259,6 +266,7 @@ impl Inner {
             staged: None,
             gone: Vec::new(),
             live: 0,
+            version: 0,
         }
     }
 
@@ -318,6 +326,7 @@ impl Inner {
         slot.expires_at_ms = record.expires_at_ms;
         slot.set(alert);
         self.inhibitor.update(Fingerprint(fingerprint), &alert.labels, &alert.times());
+        self.version += u64::from(!touch);
         let slot = &mut self.chunks[chunk][at];
         if touch || slot.flags & CHANGED != 0 {
             return false;
@@ -357,6 +366,7 @@ impl Inner {
 
     fn remove(&mut self, place: u32) {
         self.live -= 1;
+        self.version += 1;
         let alert = Fingerprint(self.slot(place).fingerprint);
         self.inhibitor.remove(alert);
         self.gone.push(alert);

@@ -97,6 +97,12 @@ impl Handle {
         query::groups(&self.shared, query)
     }
 
+    /// The groups that are wanted, as many as have been made.
+    #[must_use]
+    pub fn groups_now(&self, query: &GroupQuery) -> GroupsView {
+        query::groups(&self.shared, query)
+    }
+
     /// As [`Handle::each_alert`], with the receivers that [`GroupsView::receivers`] has.
     pub fn each_group_alert(
         &self,
@@ -142,6 +148,14 @@ impl Handle {
     #[must_use]
     pub fn config(&self) -> Arc<Config> {
         Arc::clone(&self.shared.live.load().config)
+    }
+
+    /// A number for each table that differs when the table has changed: alerts (a repeated post changes nothing), silences,
+    /// history.
+    #[must_use]
+    pub fn versions(&self) -> [u64; 3] {
+        let shared = &self.shared;
+        [shared.alerts.version(), shared.silences.version(), shared.history.version()]
     }
 
     /// The flags.

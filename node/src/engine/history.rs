@@ -1,6 +1,7 @@
 //! The table of the last attempts of each integration of each group.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
@@ -16,6 +17,7 @@ use super::body::{self, AttemptBody, HistoryBody};
 #[derive(Default)]
 pub struct Histories {
     rows: Mutex<HashMap<Box<str>, Row>>,
+    version: AtomicU64,
 }
 
 struct Row {
@@ -39,6 +41,11 @@ impl Histories {
         rows.iter().map(|(key, row)| (key.clone(), Arc::clone(&row.history))).collect()
     }
 
+    /// Differs whenever a history has changed.
+    pub(super) fn version(&self) -> u64 {
+        self.version.load(Ordering::Relaxed)
+    }
+
     fn lock(&self) -> MutexGuard<'_, HashMap<Box<str>, Row>> {
         self.rows.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -56,6 +63,7 @@ impl Table for Histories {
         let history = Arc::new(decode(&record.body)?);
         let row = Row { stamp: record.stamp, expires_at_ms: record.expires_at_ms, history };
         self.lock().insert(key.into(), row);
+        self.version.fetch_add(1, Ordering::Relaxed);
         Ok(())
     }
 

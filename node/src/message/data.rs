@@ -134,7 +134,7 @@ fn common<'a>(mut all: impl Iterator<Item = &'a Kv>) -> Kv {
 }
 
 /// Go's `regexp.QuoteMeta`.
-fn quote_regexp(text: &str) -> String {
+pub(crate) fn quote_regexp(text: &str) -> String {
     let mut quoted = String::with_capacity(text.len());
     for c in text.chars() {
         if r"\.+*?()|[]{}^$".contains(c) {
