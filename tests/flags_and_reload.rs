@@ -215,6 +215,22 @@ fn missing_argument_file_is_one_clear_line() {
     assert!(text.contains("/nonexistent/flags") && text.lines().count() == 1, "{text}");
 }
 
+#[test]
+fn events_are_lines_of_standard_output() {
+    let mut node = Node::start(&["--enable-feature=event-recorder"]);
+    node.configure(&format!("{GOOD}event_recorder: {{stdout_outputs: [{{}}]}}\n"));
+    let reloaded = http::request(node.port, "POST", "/-/reload", &[], "").expect("answers");
+    assert_eq!(reloaded.status, 200, "{}", reloaded.body);
+    let alert = serde_json::json!([{"labels": {"alertname": "Down"}}]);
+    let posted = http::post_json(node.port, "/api/v2/alerts", &alert.to_string()).expect("answers");
+    assert_eq!(posted.status, 200, "{}", posted.body);
+    let created: Value = node.process.wait_line("the event of the alert", |line| {
+        let event: Value = serde_json::from_str(line).ok()?;
+        event["data"].get("alertCreated").cloned()
+    });
+    assert_eq!(created["alert"]["name"], "Down");
+}
+
 /// Calls the binary by another name.
 fn call_as(directory: &Path, name: &str, flags: &[&str]) -> Output {
     let link = directory.join(name);

@@ -5,6 +5,7 @@ pub mod api;
 mod clock;
 pub mod config;
 pub mod engine;
+pub mod events;
 pub mod message;
 pub mod metrics;
 pub mod notify;

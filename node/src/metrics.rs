@@ -3,6 +3,7 @@
 
 mod cluster;
 mod engine;
+mod events;
 mod process;
 
 use std::{
@@ -24,6 +25,7 @@ use crate::{
 };
 use cluster::ClusterMetrics;
 use engine::EngineMetrics;
+use events::EventMetrics;
 use process::ProcessMetrics;
 
 /// All metrics of a node.
@@ -41,6 +43,8 @@ pub(crate) struct Metrics {
     engine: EngineMetrics,
     cluster: ClusterMetrics,
     process: ProcessMetrics,
+    /// With the feature of that name.
+    events: Option<EventMetrics>,
 }
 
 /// The histogram of a handler, a method and a status.
@@ -100,6 +104,7 @@ impl Metrics {
             engine: EngineMetrics::new(&registry, options),
             cluster: ClusterMetrics::new(&registry, options),
             process: ProcessMetrics::new(&registry),
+            events: options.features.event_recorder.then(|| EventMetrics::new(&registry)),
             registry,
         }
     }
@@ -165,6 +170,9 @@ impl Metrics {
         self.engine.show(snapshot);
         self.cluster.show(&snapshot.facts, &snapshot.view, &snapshot.numbers.counts);
         self.process.show(snapshot.started_at);
+        if let (Some(metrics), Some(numbers)) = (&self.events, &snapshot.numbers.events) {
+            metrics.show(numbers);
+        }
     }
 }
 

@@ -100,12 +100,25 @@ impl Inhibitor {
         now: Timestamp,
         hold: &Hold,
     ) -> Option<Fingerprint> {
+        self.rule_and_source(labels, now, hold).map(|(_, source)| source)
+    }
+
+    /// As [`Inhibitor::inhibited_by`], with the number of the rule.
+    #[must_use]
+    pub fn rule_and_source(
+        &self,
+        labels: &dyn Lookup,
+        now: Timestamp,
+        hold: &Hold,
+    ) -> Option<(usize, Fingerprint)> {
         if self.sources.len() == 0 {
             return None;
         }
         let sight = self.lens.look(labels);
         let mut rules = self.sides.iter().enumerate();
-        rules.find_map(|(rule, sides)| self.by_rule(rule, sides, &sight, labels, (now, hold)))
+        rules.find_map(|(rule, sides)| {
+            Some((rule, self.by_rule(rule, sides, &sight, labels, (now, hold))?))
+        })
     }
 
     fn by_rule(

@@ -32,9 +32,9 @@ pub struct Webhook {
     pub timeout: Duration,
     /// Requests at the same time.
     pub workers: u64,
-    /// Attempts after the first.
+    /// Attempts altogether.
     pub max_retries: u64,
-    /// Wait before the first of them; doubles up to 30 s.
+    /// Wait after the first of them; doubles up to 30 s.
     pub retry_backoff: Duration,
     /// Bounds of a batch, when events are sent together.
     pub batch: Option<BatchBounds>,

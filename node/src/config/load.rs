@@ -18,6 +18,10 @@ use super::{
 };
 use crate::options::Features;
 
+/// Why outputs to Kafka, although checked, are refused where they would be used.
+const NO_KAFKA: &str = "event_recorder.kafka_outputs: this program was built without a Kafka client; \
+                        use webhook_outputs, file_outputs or stdout_outputs";
+
 /// Reads and checks a file.
 /// # Errors
 /// All mistakes in it, or why it could not be read.
@@ -26,6 +30,9 @@ pub fn load(path: &Path, features: Features) -> Result<Config, Mistakes> {
     let mut config = read(&text, &name, Rules::new(mode(features), directory, false))?;
     if !features.event_recorder {
         config.event_recorder = None;
+    }
+    if config.event_recorder.as_ref().is_some_and(|recorder| !recorder.kafka.is_empty()) {
+        return Err(Mistake::of_file(name.as_str(), NO_KAFKA).into());
     }
     config.cfg_hash =
         meaning(&config).map_err(|message| Mistake::of_file(name.as_str(), message))?;

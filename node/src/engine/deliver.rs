@@ -20,7 +20,8 @@ use super::live::{Integration, Live};
 use super::log::Logged;
 use super::look::{Ended, Look, look};
 use super::sending::Sending;
-use super::{Flushed, Shared};
+use super::{Flushed, Shared, record};
+use crate::events::{self, EventData, GroupedAlert};
 use crate::message::Kv;
 use crate::notify::{self, Attempt, Attempts, Context, Outcome, ReceiverData, SendError, Sent};
 use crate::trace::{Kind, Span};
@@ -86,6 +87,9 @@ impl Flush {
             self.shared.counts.suppressed(*why, *alerts);
         }
         self.shared.dispatch.mark(self.batch.id, first.marks.clone());
+        for event in std::mem::take(&mut first.events) {
+            self.shared.recorder.record(|| event);
+        }
         debug!(group_key = %self.batch.key, alerts = first.alerts.len(), "flushing group");
         let ended = std::mem::take(&mut first.ended);
         if first.alerts.is_empty() {
@@ -197,6 +201,8 @@ struct Pending<'a> {
     plan: Plan,
     /// The stamp of the moment when its request was written.
     moment: u64,
+    /// The alerts, for the recorder; empty unless it is on.
+    told: Vec<GroupedAlert>,
     grant: Grant,
     _sending: Sending,
     _permit: SemaphorePermit<'a>,
@@ -217,6 +223,7 @@ struct Plan {
     reason: Reason,
     firing: Vec<u64>,
     resolved: Vec<u64>,
+    muted: Vec<u64>,
     data: ReceiverData,
     /// The entry that this is based on.
     known: Option<Stamp>,
@@ -258,8 +265,9 @@ impl Delivery<'_> {
             (_, Some(entry)) => entry.data.clone(),
         };
         let (firing, resolved) = (look.firing.clone(), look.resolved.clone());
+        let muted = look.muted.clone();
         let known = logged.as_ref().map(|logged| logged.stamp);
-        Some((Plan { reason, firing, resolved, data, known }, look))
+        Some((Plan { reason, firing, resolved, muted, data, known }, look))
     }
 
     fn is_done_by(&self, logged: &Logged) -> bool {
@@ -358,6 +366,25 @@ impl Delivery<'_> {
         }
     }
 
+    fn notification_event(&self, plan: &Plan, alerts: Vec<GroupedAlert>) -> EventData {
+        let Flush { shared, route, batch, .. } = self.flush;
+        let group = record::group(&shared.recorder, route, batch.id, &batch.key, &batch.labels);
+        EventData::Notification(Box::new(events::Notification {
+            alerts,
+            firing_alerts: GroupedAlert::hashes(&plan.firing),
+            resolved_alerts: GroupedAlert::hashes(&plan.resolved),
+            muted_alerts: GroupedAlert::hashes(&plan.muted),
+            group_info: group,
+            repeat_interval: events::Seconds(route.repeat_interval),
+            reason: events::reason(plan.reason),
+            flush_id: events::Number(batch.number),
+            integration: events::Integration {
+                name: self.integration.kind,
+                index: events::Number(self.integration.index.into()),
+            },
+        }))
+    }
+
     fn entry(&self, plan: &Plan, sent: &Sent, at: Timestamp) -> Entry {
         Entry {
             timestamp: at,
@@ -407,8 +434,10 @@ impl Attempts for Delivery<'_> {
                 reason: plan.reason.as_str(),
                 receiver_data: plan.data.clone(),
             };
+            let recording = shared.recorder.is_on();
+            let told = batch.alerts.iter().filter(|_| recording).map(record::told).collect();
             self.pending =
-                Some(Pending { plan, moment: 0, grant, _sending: sending, _permit: free });
+                Some(Pending { plan, moment: 0, told, grant, _sending: sending, _permit: free });
             return Some(batch);
         }
     }
@@ -435,7 +464,7 @@ impl Attempts for Delivery<'_> {
     }
 
     async fn done(&mut self, attempt: &Attempt<'_>) {
-        let Some(pending) = self.pending.take() else { return };
+        let Some(mut pending) = self.pending.take() else { return };
         let Flush { shared, route, .. } = self.flush;
         let at = time::sub(shared.clock.now(), attempt.began.elapsed());
         let skipped = matches!(attempt.result, Some(Ok(Sent { skipped: true, .. })));
@@ -449,6 +478,10 @@ impl Attempts for Delivery<'_> {
             pending.grant.release(Release::Failed);
             return;
         };
+        if !skipped {
+            let told = std::mem::take(&mut pending.told);
+            shared.recorder.record(|| self.notification_event(&pending.plan, told));
+        }
         let entry = self.entry(&pending.plan, sent, at);
         let _span = Span::child("notify.SetNotifiesStage.Exec", Kind::Internal)
             .with("alerting.group.key", &*self.flush.batch.key)

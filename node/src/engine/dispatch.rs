@@ -14,7 +14,9 @@ use tocsin_core::route::Routes;
 use super::alerts::Alerts;
 use super::live::Live;
 use super::log::{Log, Logged};
+use super::record;
 use super::slot::AlertRef;
+use crate::events::Recorder;
 
 /// The groups.
 pub(super) struct Dispatch {
@@ -61,6 +63,7 @@ pub(super) struct Known<'a> {
     pub(super) hold: Hold,
     /// No ready peer was found at the start: what the log says is due is made up at once.
     pub(super) cold: bool,
+    pub(super) recorder: &'a Recorder,
 }
 
 impl Dispatch {
@@ -103,7 +106,11 @@ impl Dispatch {
     pub(super) fn insert_changed(&self, known: &Known<'_>, max: usize) -> bool {
         let mut inner = self.lock();
         let groups = &mut inner.groups;
-        let taken = known.alerts.take_changed(max, |alert| insert(groups, alert));
+        let taken = known.alerts.take_changed(max, |alert| {
+            insert(groups, alert, |groups, id| {
+                known.recorder.record(|| record::grouped_event(known, groups, id, alert));
+            })
+        });
         arm(groups, known);
         taken == max
     }
@@ -118,7 +125,7 @@ impl Dispatch {
             if resolved && !is_told_as_firing(&groups, alert, known) {
                 return 0;
             }
-            insert(&mut groups, alert)
+            insert(&mut groups, alert, |_, _| {})
         });
         arm(&mut groups, known);
         groups.settle();
@@ -129,13 +136,17 @@ impl Dispatch {
     pub(super) fn finish(
         &self,
         alerts: &Alerts,
+        recorder: &Recorder,
         group: GroupId,
         tick: Timestamp,
         removed: &[(Fingerprint, Option<tocsin_cluster::Stamp>)],
     ) {
         let mut inner = self.lock();
-        if inner.groups.get(group).is_none() {
-            return;
+        let Some(held) = inner.groups.get(group) else { return };
+        for (alert, _) in removed.iter().filter(|_| recorder.is_on()) {
+            alerts.with(*alert, |alert| {
+                recorder.record(|| record::resolved_event(recorder, &inner.groups, held, &alert));
+            });
         }
         let gone: Vec<_> = removed
             .iter()
@@ -153,7 +164,7 @@ impl Dispatch {
 }
 
 /// Puts an alert into the groups it belongs to; answers how many of them did not hold it before.
-fn insert(groups: &mut Groups, alert: &AlertRef<'_>) -> u16 {
+fn insert(groups: &mut Groups, alert: &AlertRef<'_>, joins: impl Fn(&Groups, GroupId)) -> u16 {
     let times = alert.times();
     let member = Member {
         fingerprint: alert.fingerprint(),
@@ -165,7 +176,10 @@ fn insert(groups: &mut Groups, alert: &AlertRef<'_>) -> u16 {
     for route in routes.matching(alert) {
         match groups.insert(route, alert, member) {
             Inserted::Held(_) => {}
-            Inserted::Joined(_) | Inserted::Made(_) => joined += 1,
+            Inserted::Joined(id) | Inserted::Made(id) => {
+                joined += 1;
+                joins(groups, id);
+            }
         }
     }
     joined

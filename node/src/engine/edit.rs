@@ -7,6 +7,7 @@ use tocsin_core::silence::{self, Edit, InvalidSilence, Limits, Silence, SilenceI
 use tracing::info;
 
 use super::{Shared, silences};
+use crate::events::EventData;
 
 /// How long a change of a silence waits until this node knows all of them.
 const READY_WAIT: Duration = Duration::from_secs(5);
@@ -75,6 +76,7 @@ pub(super) async fn set(shared: &Shared, input: SilenceInput) -> Result<SilenceS
     if shared.options.log_silences {
         log_edit(&edit);
     }
+    record_edit(shared, &edit);
     let degraded = degraded(outcome)?;
     Ok(SilenceSet { id: edit.silence().id.clone(), degraded })
 }
@@ -97,6 +99,7 @@ pub(super) async fn expire(shared: &Shared, id: &str) -> Result<Written, Silence
             if shared.options.log_silences {
                 log("expire silence", &ended);
             }
+            record_update(shared, &ended);
             Ok(Written { degraded: degraded(outcome)? })
         }
     }
@@ -115,6 +118,22 @@ fn degraded(outcome: Outcome) -> Result<bool, SilenceError> {
         return Err(SilenceError::Lost);
     }
     Ok(outcome.degraded.is_some())
+}
+
+fn record_edit(shared: &Shared, edit: &Edit) {
+    match edit {
+        Edit::Update(silence) => record_update(shared, silence),
+        Edit::Create { silence, ended } => {
+            if let Some(ended) = ended {
+                record_update(shared, ended);
+            }
+            shared.recorder.record(|| EventData::SilenceCreated { silence: silence.into() });
+        }
+    }
+}
+
+fn record_update(shared: &Shared, silence: &Silence) {
+    shared.recorder.record(|| EventData::SilenceUpdated { silence: silence.into() });
 }
 
 fn log_edit(edit: &Edit) {

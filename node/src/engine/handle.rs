@@ -19,6 +19,7 @@ use super::log::Log;
 use super::query::{self, AlertQuery, AlertView, GroupQuery, GroupsView};
 use super::reload::{self, ReloadError};
 use crate::config::Config;
+use crate::events::EventNumbers;
 use crate::options::Options;
 use crate::trace::Sink;
 
@@ -65,6 +66,8 @@ pub struct Numbers {
     pub integrations: u64,
     /// Rules of inhibition.
     pub inhibition_rules: u64,
+    /// The event recorder's, when its feature is on.
+    pub events: Option<EventNumbers>,
 }
 
 impl Handle {
@@ -253,6 +256,7 @@ impl Shared {
             receivers: receivers as u64,
             integrations: integrations as u64,
             inhibition_rules: live.config.inhibit.len() as u64,
+            events: self.recorder.numbers(),
         }
     }
 

@@ -15,6 +15,7 @@ use tracing::warn;
 use super::Shared;
 use super::body::AlertParts;
 use super::counts::ApiVersion;
+use super::record;
 
 /// The least time for which a resolved alert is remembered, so that nothing older brings it back.
 const TOMBSTONE_MIN: Duration = Duration::from_secs(90 * 60);
@@ -101,6 +102,11 @@ fn put(shared: &Shared, writer: &mut Writer<'_>, checked: Checked, now: Timestam
         timeout: times.timeout,
         explicit_end: times.explicit_end,
     };
+    // What had ended that long ago is forgotten, as far as the reader of events is concerned.
+    let forgotten = time::sub(now, shared.options.alerts_gc_interval);
+    if current.is_none_or(|current| current.ends_at < forgotten) {
+        shared.recorder.record(|| record::created_event(fingerprint, &alert, now));
+    }
     let draft = draft(fingerprint, &alert, keep);
     shared.alerts.stage(alert);
     writer.put(draft);

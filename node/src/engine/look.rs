@@ -10,7 +10,9 @@ use tocsin_core::route::Route;
 use super::Shared;
 use super::dispatch::Marks;
 use super::live::Live;
+use super::record;
 use super::slot::AlertRef;
+use crate::events::EventData;
 use crate::message::{self, AlertStatus};
 
 /// What was seen.
@@ -30,6 +32,10 @@ pub(super) struct Look {
     pub(super) taken_out: Vec<(Suppression, usize)>,
     /// The silences that were asked.
     pub(super) silences_version: u64,
+    /// Hashes of those that are inhibited, out of hours or silenced.
+    pub(super) muted: Vec<u64>,
+    /// Why, for the recorder; empty unless it is on.
+    pub(super) events: Vec<EventData>,
 }
 
 /// A member that leaves once that has been told.
@@ -53,6 +59,7 @@ pub(super) fn look(
     let hold = shared.hold();
     let closed = out_of_hours(route, &live.config.intervals, tick);
     let mut look = Look { silences_version: shared.silences.version(), ..Look::default() };
+    let recording = shared.recorder.is_on();
     let mut counts = [0; Suppression::ALL.len()];
     let mut found = Vec::with_capacity(members.len());
     shared.alerts.each_ordered(members, |alert| {
@@ -63,11 +70,20 @@ pub(super) fn look(
         if ended {
             look.ended.push(Ended { alert: fingerprint, stamp: Some(alert.stamp()), hash });
         }
-        let why = if alert.inhibited_by(now, &hold).is_some() {
+        let why = if let Some((rule, source)) = alert.inhibited_under(now, &hold) {
+            if recording {
+                look.events.push(record::inhibited_event(rule, source, &alert));
+            }
             Some(Suppression::Inhibition)
         } else if let Some(closed) = &closed {
             Some(closed.why)
-        } else if !shared.silences.silenced_by(fingerprint, &alert, now).is_empty() {
+        } else if let silences = shared.silences.silenced_by(fingerprint, &alert, now)
+            && !silences.is_empty()
+        {
+            if recording {
+                let silences = silences.iter().filter_map(|id| shared.silences.get(id));
+                look.events.extend(silences.map(|one| record::silenced_event(&one, &alert)));
+            }
             Some(Suppression::Silence)
         } else {
             let hashes = if ended { &mut look.resolved } else { &mut look.firing };
@@ -77,6 +93,7 @@ pub(super) fn look(
         };
         if let Some(place) = why.and_then(|why| Suppression::ALL.iter().position(|w| *w == why)) {
             counts[place] += 1;
+            look.muted.push(hash);
         }
         match why {
             Some(Suppression::Inhibition | Suppression::Silence) => {

@@ -18,6 +18,7 @@ mod log;
 mod look;
 mod pairs;
 mod query;
+mod record;
 mod reload;
 mod sending;
 mod shared;
@@ -71,6 +72,7 @@ use live::Live;
 use sending::{Sendings, Waiters};
 use shared::Shared;
 
+use crate::events::{EventData, Recorder};
 use crate::options::Options;
 
 /// How many changed alerts are put into groups before the loop looks at other events.
@@ -173,6 +175,7 @@ impl Engine {
             started_at: clock.now(),
             started: Instant::now(),
             limit: Mutex::new(NameLimit::new(options.alerts_per_alertname_limit)),
+            recorder: Recorder::new(options.features.event_recorder, &cluster, &clock),
             options,
             clock,
             external_url,
@@ -200,6 +203,7 @@ impl Engine {
     /// Waits until the cluster lets this node notify, makes the groups, and tells what is due until `stop`. Then requests
     /// already written may finish.
     pub async fn run(mut self, stop: CancellationToken) {
+        self.shared.recorder.record(record::startup);
         snapshot::import(&self.shared.options.storage_path, &self.shared.cluster);
         if self.settle(&stop).await {
             self.make_groups();
@@ -216,6 +220,8 @@ impl Engine {
         self.drain().await;
         // A panic in there was logged, and the state is on disk anyway.
         let _ = shared.snapshot().await;
+        shared.recorder.record(|| EventData::AlertmanagerShutdownEvent {});
+        shared.recorder.close().await;
     }
 
     /// Until ready; answers whether that came before `stop`. Configurations are taken over meanwhile.
@@ -263,7 +269,8 @@ impl Engine {
     fn known<'a>(&'a self, live: &'a Live, cold: bool) -> Known<'a> {
         let shared = &self.shared;
         let (alerts, log) = (&*shared.alerts, &*shared.log);
-        Known { alerts, log, live, now: shared.clock.now(), hold: shared.hold(), cold }
+        let recorder = &shared.recorder;
+        Known { alerts, log, live, now: shared.clock.now(), hold: shared.hold(), cold, recorder }
     }
 
     async fn next(&mut self, ticks: &mut Ticks, stop: &CancellationToken) -> Option<Event> {
@@ -298,7 +305,8 @@ impl Engine {
             Event::Log => self.heed_log(),
             Event::Due => self.flush(),
             Event::Flushed(Flushed { group, tick, removed }) => {
-                self.shared.dispatch.finish(&self.shared.alerts, group, tick, &removed);
+                let Shared { alerts, recorder, dispatch, .. } = &*self.shared;
+                dispatch.finish(alerts, recorder, group, tick, &removed);
             }
             Event::Reload(live, done) => {
                 let old = self.shared.replace_live(live);

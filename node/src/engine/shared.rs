@@ -28,6 +28,7 @@ use super::log::Log;
 use super::sending::{Sendings, Waiters};
 use super::silences::Silences;
 use super::{Event, history, hold, log, snapshot};
+use crate::events::Recorder;
 use crate::options::Options;
 
 /// What all parts of the engine see.
@@ -52,6 +53,7 @@ pub(super) struct Shared {
     pub(super) sendings: Sendings,
     pub(super) waiters: Waiters,
     pub(super) counts: Counts,
+    pub(super) recorder: Recorder,
     pub(super) limit: Mutex<NameLimit>,
     pub(super) last_post_ms: AtomicI64,
     /// One reload at a time.
@@ -111,6 +113,7 @@ impl Shared {
 
     /// What other parts must know of a configuration.
     pub(super) fn take_effect(&self, live: &Live) {
+        self.recorder.apply(live.config.event_recorder.as_ref(), live.parts());
         self.alerts.set_rules(live.config.inhibit.clone());
         self.cluster.set_config_hash(live.config.cfg_hash);
         self.counts.reloaded(self.clock.now());

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use tocsin_cluster::Stamp;
 use tocsin_core::alert::{Alert, Hold, Times};
+use tocsin_core::inhibit::Rule;
 use tocsin_core::label::{Fingerprint, Lookup, hash_xx};
 
 use super::alerts::Inner;
@@ -174,6 +175,17 @@ impl<'a> AlertRef<'a> {
     #[must_use]
     pub fn inhibited_by(&self, now: Timestamp, hold: &Hold) -> Option<Fingerprint> {
         self.table.inhibitor.inhibited_by(self, now, hold)
+    }
+
+    /// By which rule, and who.
+    pub(super) fn inhibited_under(
+        &self,
+        now: Timestamp,
+        hold: &Hold,
+    ) -> Option<(&'a Rule, Fingerprint)> {
+        let inhibitor = &self.table.inhibitor;
+        let (rule, source) = inhibitor.rule_and_source(self, now, hold)?;
+        Some((inhibitor.rules().get(rule)?, source))
     }
 
     /// The stamp of its record.

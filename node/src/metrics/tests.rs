@@ -6,6 +6,7 @@ use tocsin_cluster::{ClusterStatus, MemberState, PeerFacts, Pings};
 
 use super::*;
 use crate::engine::AlertStates;
+use crate::events::EventNumbers;
 
 fn snapshot() -> Snapshot {
     let numbers = Numbers { alerts: Some(AlertStates::default()), ..Numbers::default() };
@@ -51,6 +52,38 @@ fn text(options: &Options) -> String {
     metrics.answered("/", &Method::GET, StatusCode::OK, Some(3), Duration::ZERO);
     metrics.show(&snapshot());
     metrics.registry.render(Format::Classic)
+}
+
+#[test]
+fn the_event_recorder_has_metrics_only_with_its_feature() {
+    let mut options = Options::default();
+    let text = |options: &Options| {
+        let metrics = Metrics::new(options);
+        let mut snapshot = snapshot();
+        snapshot.numbers.events = Some(EventNumbers {
+            recorded: [(("notification", "stdout".into(), "success"), 3)].into(),
+            bytes: [(("notification", "stdout".into()), 700)].into(),
+            dropped: [("alert_created", 2)].into(),
+            unwritable: [("alert_created", 1)].into(),
+            output_drops: [("stdout".into(), 4)].into(),
+            queued: 5,
+        });
+        metrics.show(&snapshot);
+        metrics.registry.render(Format::Classic)
+    };
+    assert!(!text(&options).contains("event"));
+    options.features.event_recorder = true;
+    let text = text(&options);
+    for line in [
+        r#"events_recorded_total{event_type="notification",output="stdout",result="success"} 3"#,
+        r#"event_recorder_bytes_written_total{event_type="notification",output="stdout"} 700"#,
+        r#"events_dropped_total{event_type="alert_created"} 2"#,
+        r#"event_serialize_errors_total{event_type="alert_created"} 1"#,
+        r#"event_output_drops_total{output="stdout"} 4"#,
+        "event_recorder_queue_length 5",
+    ] {
+        assert!(text.contains(&format!("\nalertmanager_{line}\n")), "{line}\n{text}");
+    }
 }
 
 /// Upstream 0.34's families (those of gossip over TLS and of the event recorder apart), without

@@ -31,6 +31,7 @@ use tocsin_core::nflog::DataValue;
 use tocsin_service::clock::Clock;
 use url::Url;
 
+pub(crate) use call::hash as group_id;
 pub use deny::{BadNetwork, Deny};
 pub use error::{BuildError, FailureReason, SendError, report};
 pub use http::reach;

@@ -89,6 +89,11 @@ impl Sink {
         self.answers.lock().unwrap().extend(codes);
     }
 
+    /// What was heard since it was taken last.
+    pub(super) fn heard(&self) -> Vec<Heard> {
+        self.heard.lock().unwrap().clone()
+    }
+
     /// What was heard since this was asked last.
     pub(super) fn take(&self) -> Vec<Heard> {
         std::mem::take(&mut self.heard.lock().unwrap())
