@@ -46,9 +46,9 @@ async fn what_joins_later_is_told_at_the_next_interval() {
     assert_eq!(world.heard(), ["30 /a: firing Down/a", "330 /a: firing Down/a Down/b"]);
 }
 
-/// Trap 1: the entry is later than its tick, and the comparison is strict.
+/// The entry is later than its tick, and the comparison is strict.
 #[tokio::test(start_paused = true)]
-async fn a_repeat_comes_one_interval_later_than_it_seems() {
+async fn trap_01_a_repeat_comes_one_interval_later_than_it_seems() {
     let world = World::new().await;
     world.configure(PLAIN);
     let node = world.node().await;
@@ -59,7 +59,7 @@ async fn a_repeat_comes_one_interval_later_than_it_seems() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_has_ended_is_told_once_and_leaves() {
+async fn trap_21_what_has_ended_is_told_once_and_leaves() {
     let world = World::new().await;
     world.configure(PLAIN);
     let node = world.node().await;
@@ -73,7 +73,7 @@ async fn what_has_ended_is_told_once_and_leaves() {
         world.heard(),
         [
             "30 /a: firing Down/a Down/b",
-            // Trap 21: both are told, the group still fires.
+            // Both are told, the group still fires.
             "330 /a: firing Down/a! Down/b",
             "630 /a: resolved Down/b!",
         ]
@@ -81,9 +81,9 @@ async fn what_has_ended_is_told_once_and_leaves() {
     assert!(node.shared.dispatch.read(|inner| inner.groups.is_empty()));
 }
 
-/// Trap 15: only the alert that makes the group counts.
+/// Only the alert that makes the group counts.
 #[tokio::test(start_paused = true)]
-async fn an_old_alert_makes_its_group_due_at_once() {
+async fn trap_15_an_old_alert_makes_its_group_due_at_once() {
     let world = World::new().await;
     world.configure(PLAIN);
     let node = world.node().await;
@@ -95,9 +95,8 @@ async fn an_old_alert_makes_its_group_due_at_once() {
     assert_eq!(world.heard(), ["0 /a: firing Down/a", "300 /a: firing Down/a Down/b"]);
 }
 
-/// Trap 16.
 #[tokio::test(start_paused = true)]
-async fn what_ends_under_a_silence_is_never_told() {
+async fn trap_16_what_ends_under_a_silence_is_never_told() {
     let world = World::new().await;
     world.configure(PLAIN);
     let node = world.node().await;
@@ -128,9 +127,8 @@ async fn a_silence_mutes_until_it_ends() {
     assert_eq!(world.heard(), ["630 /a: firing Down/a"]);
 }
 
-/// Trap 17.
 #[tokio::test(start_paused = true)]
-async fn a_refusal_is_tried_again_at_the_next_interval() {
+async fn trap_17_a_refusal_is_tried_again_at_the_next_interval() {
     let world = World::new().await;
     world.configure(PLAIN);
     let node = world.node().await;
@@ -156,9 +154,8 @@ async fn a_receiver_that_is_down_is_tried_until_it_is_up() {
     assert_eq!(heard.len(), 1, "{heard:?}");
 }
 
-/// Trap 18.
 #[tokio::test(start_paused = true)]
-async fn a_healthy_integration_is_not_told_again() {
+async fn trap_18_a_healthy_integration_is_not_told_again() {
     let world = World::new().await;
     world.configure(&format!("{PLAIN}  - url: URL/b\n"));
     let node = world.node().await;
@@ -171,9 +168,8 @@ async fn a_healthy_integration_is_not_told_again() {
     assert_ne!(heard[0][3..6], heard[1][4..7], "{heard:?}");
 }
 
-/// Trap 19.
 #[tokio::test(start_paused = true)]
-async fn what_fires_and_ends_between_two_looks_is_never_told() {
+async fn trap_19_what_fires_and_ends_between_two_looks_is_never_told() {
     let world = World::new().await;
     world.configure(PLAIN);
     let node = world.node().await;
@@ -185,9 +181,8 @@ async fn what_fires_and_ends_between_two_looks_is_never_told() {
     assert!(node.shared.dispatch.read(|inner| inner.groups.is_empty()));
 }
 
-/// Trap 20.
 #[tokio::test(start_paused = true)]
-async fn without_send_resolved_a_second_firing_is_told_at_once() {
+async fn trap_20_without_send_resolved_a_second_firing_is_told_at_once() {
     let world = World::new().await;
     world.configure(&format!("{PLAIN}    send_resolved: false\n"));
     let node = world.node().await;
@@ -201,7 +196,7 @@ async fn without_send_resolved_a_second_firing_is_told_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_alert_that_nobody_repeats_ends_by_itself() {
+async fn trap_09_an_alert_that_nobody_repeats_ends_by_itself() {
     let world = World::new().await;
     world.configure(PLAIN);
     let node = world.node().await;
@@ -212,9 +207,8 @@ async fn an_alert_that_nobody_repeats_ends_by_itself() {
     assert_eq!(world.heard(), ["30 /a: firing Down/a", "330 /a: resolved Down/a!"]);
 }
 
-/// Trap 23.
 #[tokio::test(start_paused = true)]
-async fn two_routes_to_one_receiver_are_two_groups() {
+async fn trap_23_two_routes_to_one_receiver_are_two_groups() {
     let world = World::new().await;
     world.configure(
         r#"
@@ -282,9 +276,8 @@ async fn an_inhibited_alert_is_told_when_its_source_ends() {
     assert!(heard.contains(&"330 /a: firing Slow/a Slow/b".to_owned()), "{heard:?}");
 }
 
-/// Trap 30.
 #[tokio::test(start_paused = true)]
-async fn a_silenced_source_inhibits() {
+async fn trap_30_a_silenced_source_inhibits() {
     let world = World::new().await;
     world.configure(INHIBITED);
     let node = world.node().await;
@@ -346,9 +339,8 @@ async fn a_reload_keeps_the_time_of_what_is_not_told_yet() {
     assert_eq!(heard, ["340 /a: firing Down/a Down/b"], "looked at once, counted on from there");
 }
 
-/// Trap 40.
 #[tokio::test(start_paused = true)]
-async fn a_bad_file_changes_nothing() {
+async fn trap_40_a_bad_file_changes_nothing() {
     let world = World::new().await;
     world.configure(PLAIN);
     let node = world.node().await;
@@ -438,7 +430,7 @@ async fn what_alertmanager_left_is_taken_over() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_bad_alert_does_not_keep_the_good_ones_out() {
+async fn trap_03_a_bad_alert_does_not_keep_the_good_ones_out() {
     let world = World::new().await;
     world.configure(PLAIN);
     let node = world.node().await;
@@ -465,9 +457,8 @@ async fn the_history_says_who_was_told_what() {
     assert_eq!(attempts, [(Outcome::Retried, 1), (Outcome::Sent, 1)]);
 }
 
-/// Trap 22.
 #[tokio::test(start_paused = true)]
-async fn what_fires_again_while_its_end_is_told_stays() {
+async fn trap_22_what_fires_again_while_its_end_is_told_stays() {
     let world = World::new().await;
     world.configure(PLAIN);
     let node = world.node().await;
