@@ -57,6 +57,11 @@ impl Notifier {
         self.send("STOPPING=1");
     }
 
+    /// Another process is the service from now on, and it is up.
+    pub fn main_process(&self, pid: u32) {
+        self.send(&format!("MAINPID={pid}\nREADY=1"));
+    }
+
     /// The watchdog's sign of life.
     pub fn alive(&self) {
         self.send("WATCHDOG=1");

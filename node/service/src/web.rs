@@ -10,6 +10,7 @@ mod san;
 mod settings;
 mod shared;
 mod tls;
+mod users;
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
@@ -28,6 +29,7 @@ pub use body::{Body, BodyError, read_body};
 pub use gate::{Gate, GateError};
 pub use settings::{ClientAuth, RateLimit, TlsSettings, WebSettings};
 pub use tls::TlsError;
+pub use users::{Passwords, UserList, hash, is_hash, users};
 
 /// What a client may cost. The defaults are those of the node and of the balancer's pages.
 #[derive(Debug, Clone)]

@@ -144,7 +144,7 @@ fn header((name, value): (&str, Field<'_>)) -> Option<(HeaderName, HeaderValue)>
 
 fn user((name, hash): (&str, Field<'_>)) -> Option<(String, Secret)> {
     let secret = hash.secret()?;
-    if secret.reveal().parse::<bcrypt::HashParts>().is_err() {
+    if !super::is_hash(&secret) {
         hash.mistake("not a bcrypt hash");
         return None;
     }
