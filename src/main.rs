@@ -40,6 +40,9 @@ fn main() -> ExitCode {
 }
 
 fn lb(flags: tocsin_lb::Flags) -> ExitCode {
+    if flags.action.is_none() && !flags.config_check && !flags.upgrade {
+        logging::start(logging::Format::default(), logging::Threshold::default());
+    }
     match tocsin_lb::run(flags) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

@@ -12,6 +12,7 @@ mod demo;
 mod flags_and_reload;
 mod guide;
 mod harness;
+mod lb_handover;
 mod manual;
 mod node_death;
 mod packaging;

@@ -1,6 +1,6 @@
 //! Worker threads: each accepts on sockets of its own and serves on its own runtime. A client that comes to a busy thread goes to the idlest.
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
@@ -11,9 +11,12 @@ use tokio::sync::mpsc;
 
 use crate::balancer::{Balancer, Frontend};
 use crate::proxy::{self, Worker};
+use crate::sockets::{Accepting, Workers};
 
 /// Clients that may wait to be taken over by another thread; beyond it the accepting thread keeps them.
 pub(crate) const HANDED: usize = 1024;
+/// Between two looks whether clients come slowly enough.
+const RATE_LOOK: Duration = Duration::from_millis(20);
 /// Pause when the process has no descriptors left.
 const OUT_OF_DESCRIPTORS: Duration = Duration::from_millis(100);
 
@@ -21,28 +24,35 @@ const OUT_OF_DESCRIPTORS: Duration = Duration::from_millis(100);
 #[derive(Debug)]
 pub(crate) struct Accepted {
     front: Arc<Frontend>,
+    bind: Arc<str>,
     stream: std::net::TcpStream,
     peer: SocketAddr,
 }
 
-/// Serves until `ended`: accepts on `listeners`, takes clients from `handed`.
+/// What comes to a worker.
+pub(crate) struct Inbox {
+    /// Clients that another thread accepted.
+    pub handed: mpsc::Receiver<Accepted>,
+    /// Sockets to accept on.
+    pub sockets: mpsc::Receiver<Accepting>,
+}
+
+/// Serves until `ended`: accepts on the sockets that it gets, takes clients from other threads.
 pub(crate) async fn work(
     worker: Arc<Worker>,
-    listeners: Vec<(usize, TcpListener)>,
-    mut handed: mpsc::Receiver<Accepted>,
-    peers: Arc<Vec<mpsc::Sender<Accepted>>>,
+    mut inbox: Inbox,
+    peers: Workers,
     ended: tokio_util::sync::CancellationToken,
 ) {
-    for (frontend, listener) in listeners {
-        tokio::spawn(accept(worker.clone(), frontend, listener, peers.clone()));
-    }
-    drop(peers);
     let mut expiry = tokio::time::interval(Duration::from_secs(1));
     loop {
         tokio::select! {
             biased;
             () = ended.cancelled() => return,
-            Some(accepted) = handed.recv() => take(&worker, accepted),
+            Some(accepting) = inbox.sockets.recv() => {
+                tokio::spawn(accept(worker.clone(), accepting, peers.clone()));
+            }
+            Some(accepted) = inbox.handed.recv() => take(&worker, accepted),
             _ = expiry.tick() => expire(&worker),
         }
     }
@@ -55,28 +65,26 @@ fn expire(worker: &Worker) {
     worker.pool().expire(worker.lb.about_now_ms(), idle_ms);
 }
 
-async fn accept(
-    worker: Arc<Worker>,
-    frontend: usize,
-    listener: TcpListener,
-    peers: Arc<Vec<mpsc::Sender<Accepted>>>,
-) {
+async fn accept(worker: Arc<Worker>, accepting: Accepting, peers: Workers) {
     let lb = worker.lb.clone();
-    let listener = match tokio::net::TcpListener::from_std(listener) {
+    let listener = match tokio::net::TcpListener::from_std(accepting.listener) {
         Ok(listener) => listener,
         Err(error) => {
             tracing::error!(error = %error, "listening socket cannot be watched");
             return;
         }
     };
+    let frontend = accepting.owner.frontend.unwrap_or_default();
+    let bind: Arc<str> = accepting.owner.bind.into();
     loop {
         let accepted = tokio::select! {
             biased;
             () = lb.closed.cancelled() => return,
-            accepted = next(&lb, frontend, &listener) => accepted,
+            () = accepting.closed.cancelled() => return,
+            accepted = next(&lb, &frontend, &listener) => accepted,
         };
         match accepted {
-            Ok((stream, peer)) => spread(&worker, &peers, frontend, stream, peer),
+            Ok((stream, peer)) => spread(&worker, &peers, &frontend, &bind, stream, peer),
             Err(error) if is_shortage(&error) => {
                 tracing::error!(error = %error, "no descriptors left, clients wait");
                 tokio::time::sleep(OUT_OF_DESCRIPTORS).await;
@@ -90,7 +98,7 @@ async fn accept(
 /// Waits until a client is there and may be served. Another thread may have taken the last place meanwhile: then the client waits here.
 async fn next(
     lb: &Balancer,
-    frontend: usize,
+    frontend: &str,
     listener: &tokio::net::TcpListener,
 ) -> std::io::Result<(TcpStream, SocketAddr)> {
     room(lb, frontend).await;
@@ -100,14 +108,23 @@ async fn next(
 }
 
 /// Waits until another client may be served.
-async fn room(lb: &Balancer, frontend: usize) {
+async fn room(lb: &Balancer, frontend: &str) {
     loop {
         let freed = lb.freed.notified();
-        if !is_full(lb, frontend) {
+        if is_full(lb, frontend) {
+            lb.crowded.store(true, Relaxed);
+            freed.await;
+        } else if is_too_fast(lb) {
+            tokio::time::sleep(RATE_LOOK).await;
+        } else {
             return;
         }
-        freed.await;
     }
+}
+
+/// Whether enough clients came within the last second.
+fn is_too_fast(lb: &Balancer) -> bool {
+    lb.conn_rate.load(Relaxed) > 0 && lb.conn_tenths.load(Relaxed) < 10
 }
 
 fn is_shortage(error: &std::io::Error) -> bool {
@@ -115,40 +132,45 @@ fn is_shortage(error: &std::io::Error) -> bool {
     Errno::from_io_error(error).is_some_and(|errno| shortage.contains(&errno))
 }
 
-fn is_full(lb: &Balancer, frontend: usize) -> bool {
+fn is_full(lb: &Balancer, frontend: &str) -> bool {
     let topology = lb.topology.load();
-    let front = topology.frontends.get(frontend);
-    lb.clients() >= topology.config.global.maxconn
-        || front
-            .is_none_or(|f| f.is_paused() || f.counters.current() >= u64::from(f.options.maxconn))
+    let front = topology.frontends.iter().find(|f| f.options.name == frontend);
+    lb.clients() >= lb.maxconn.load(Relaxed)
+        || front.is_none_or(|f| f.is_paused() || f.state.open.load(Relaxed) >= f.maxconn())
 }
 
 /// Gives a client to the thread with the fewest, preferring this one. It is counted at once, so that limits hold.
 fn spread(
     worker: &Arc<Worker>,
     peers: &[mpsc::Sender<Accepted>],
-    frontend: usize,
+    frontend: &str,
+    bind: &Arc<str>,
     stream: TcpStream,
     peer: SocketAddr,
 ) {
     let loads = &worker.lb.loads;
-    let Some(front) = worker.lb.topology.load().frontends.get(frontend).cloned() else { return };
-    front.open.fetch_add(1, Relaxed);
+    let topology = worker.lb.topology.load();
+    let front = topology.frontends.iter().find(|f| f.options.name == frontend).cloned();
+    let Some(front) = front else { return };
+    front.state.open.fetch_add(1, Relaxed);
+    if worker.lb.conn_rate.load(Relaxed) > 0 {
+        worker.lb.conn_tenths.fetch_sub(10, Relaxed);
+    }
     let own = loads[worker.id].load(Relaxed);
     let idlest = loads.iter().enumerate().map(|(id, load)| (load.load(Relaxed), id)).min();
     let other = idlest.filter(|(load, id)| *id != worker.id && load + 1 < own);
     let Some((id, permit)) = other.and_then(|(_, id)| Some((id, peers[id].try_reserve().ok()?)))
     else {
         loads[worker.id].fetch_add(1, Relaxed);
-        return begin(worker, front, stream, peer);
+        return begin(worker, front, bind, stream, peer);
     };
     match stream.into_std() {
         Ok(stream) => {
             loads[id].fetch_add(1, Relaxed);
-            permit.send(Accepted { front, stream, peer });
+            permit.send(Accepted { front, bind: bind.clone(), stream, peer });
         }
         Err(_) => {
-            front.open.fetch_sub(1, Relaxed);
+            front.state.open.fetch_sub(1, Relaxed);
         }
     }
 }
@@ -156,16 +178,22 @@ fn spread(
 /// Takes over a client from another thread.
 fn take(worker: &Arc<Worker>, accepted: Accepted) {
     match TcpStream::from_std(accepted.stream) {
-        Ok(stream) => begin(worker, accepted.front, stream, accepted.peer),
+        Ok(stream) => begin(worker, accepted.front, &accepted.bind, stream, accepted.peer),
         Err(_) => {
-            accepted.front.open.fetch_sub(1, Relaxed);
+            accepted.front.state.open.fetch_sub(1, Relaxed);
             worker.lb.loads[worker.id].fetch_sub(1, Relaxed);
         }
     }
 }
 
 /// Begins to serve a client, who is counted already.
-fn begin(worker: &Arc<Worker>, front: Arc<Frontend>, stream: TcpStream, peer: SocketAddr) {
+fn begin(
+    worker: &Arc<Worker>,
+    front: Arc<Frontend>,
+    bind: &Arc<str>,
+    stream: TcpStream,
+    peer: SocketAddr,
+) {
     let _ = stream.set_nodelay(true);
-    tokio::spawn(proxy::serve(worker.clone(), front, stream, peer));
+    tokio::spawn(proxy::serve(worker.clone(), front, bind.clone(), stream, peer));
 }

@@ -1,21 +1,17 @@
-//! The access log: one line a stream in HAProxy's format or as JSON. Workers fill buffers, one thread writes them; what it cannot take is dropped and counted.
+//! The access log: one line a stream in HAProxy's format or as JSON. Workers fill buffers, which a sink writes.
 
-use std::io::Write;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::thread::JoinHandle;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-use crate::config::{Log, LogFormat, LogLevel};
+use crate::config::{LogFormat, LogLevel};
 use crate::head::push_int;
+use crate::sink::{Severity, Sink, Writer};
 
 /// A buffer is handed over from this size on.
 const FULL: usize = 32 << 10;
-/// Buffers that may wait for the writer.
-const WAITING: usize = 64;
 /// Bytes of a request line that are shown.
 const LINE_MAX: usize = 1024;
 
@@ -50,10 +46,16 @@ pub(crate) struct Line<'a> {
     pub redispatched: bool,
     /// Whether the server connection was used before.
     pub reused: bool,
-    /// Requests ahead when it was queued.
-    pub queue: u64,
+    /// Requests ahead when it was queued: for the server, for the backend.
+    pub queue: (u64, u64),
     /// Request line, empty where there was none that could be read.
     pub request: &'a [u8],
+    /// Who the client proved to be.
+    pub user: Option<&'a str>,
+    /// Number of the connection, and of the request on it.
+    pub id: (u64, u32),
+    /// Where copies of the request went: server, status, microseconds.
+    pub copies: &'a [(String, u16, u64)],
 }
 
 impl Line<'_> {
@@ -65,64 +67,66 @@ impl Line<'_> {
 /// Where lines go.
 #[derive(Debug)]
 pub(crate) struct AccessLog {
-    options: Log,
     buffers: Box<[Mutex<Buffer>]>,
     offset_us: AtomicI64,
     zone: TimeZone,
     dropped: AtomicU64,
-    to_writer: SyncSender<Vec<u8>>,
+    writer: Mutex<Option<Writer>>,
 }
 
-#[derive(Debug, Default)]
-struct Buffer {
-    bytes: Vec<u8>,
-    second: i64,
-    date: Vec<u8>,
-}
-
-/// The thread that writes; it ends when the log is dropped.
+/// Lines of one worker that were not yet handed over.
 #[derive(Debug)]
-pub(crate) struct Writer(JoinHandle<()>);
-
-impl Writer {
-    /// Waits until all was written.
-    pub(crate) fn join(self) {
-        let _ = self.0.join();
-    }
+struct Buffer {
+    sink: Arc<Sink>,
+    /// Lines for each target.
+    parts: Vec<Vec<u8>>,
+    stamp: Stamp,
 }
 
-/// Starts a log of `workers` buffers that is written to `to`; `now` is the wall time at uptime zero.
-/// # Errors
-/// Whatever keeps the thread from starting.
-pub(crate) fn start(
-    options: Log,
-    workers: usize,
-    now: Timestamp,
-    to: impl Write + Send + 'static,
-) -> std::io::Result<(AccessLog, Writer)> {
-    let (to_writer, lines) = sync_channel(WAITING);
-    let thread =
-        std::thread::Builder::new().name("access-log".to_owned()).spawn(|| write(lines, to))?;
-    let log = AccessLog {
-        options,
-        buffers: (0..=workers).map(|_| Mutex::default()).collect(),
-        offset_us: AtomicI64::new(now.as_microsecond()),
-        zone: TimeZone::system(),
-        dropped: AtomicU64::new(0),
-        to_writer,
-    };
-    Ok((log, Writer(thread)))
-}
-
-fn write(lines: Receiver<Vec<u8>>, mut to: impl Write) {
-    for bytes in lines {
-        if to.write_all(&bytes).and_then(|()| to.flush()).is_err() {
-            return;
-        }
-    }
+/// Texts of the present second.
+#[derive(Debug, Default)]
+struct Stamp {
+    second: i64,
+    local: String,
+    utc: String,
+    syslog: String,
 }
 
 impl AccessLog {
+    /// A log of `workers` buffers that goes to `sink`; `now` is the wall time at uptime zero.
+    pub(crate) fn new(sink: Sink, writer: Writer, workers: usize, now: Timestamp) -> Self {
+        let sink = Arc::new(sink);
+        let buffer = || {
+            let parts = vec![Vec::new(); sink.targets().len()];
+            Mutex::new(Buffer { sink: sink.clone(), parts, stamp: Stamp::default() })
+        };
+        AccessLog {
+            buffers: (0..=workers).map(|_| buffer()).collect(),
+            offset_us: AtomicI64::new(now.as_microsecond()),
+            zone: TimeZone::system(),
+            dropped: AtomicU64::new(0),
+            writer: Mutex::new(Some(writer)),
+        }
+    }
+
+    /// Lines go to `sink` from now on; what was written goes where it was meant to.
+    pub(crate) fn switch(&self, sink: Sink, writer: Writer) {
+        let sink = Arc::new(sink);
+        for buffer in &self.buffers {
+            let mut buffer = lock(buffer);
+            self.hand_over(&mut buffer);
+            buffer.parts = vec![Vec::new(); sink.targets().len()];
+            buffer.sink = sink.clone();
+        }
+        // The old one ends by itself when it has written what is left.
+        *lock(&self.writer) = Some(writer);
+    }
+
+    /// The thread that writes; to be waited for when the log was dropped.
+    pub(crate) fn take_writer(&self) -> Option<Writer> {
+        lock(&self.writer).take()
+    }
+
     /// Lines that could not be written.
     pub(crate) fn dropped(&self) -> u64 {
         self.dropped.load(Relaxed)
@@ -134,39 +138,57 @@ impl AccessLog {
     }
 
     fn buffer(&self, worker: usize) -> MutexGuard<'_, Buffer> {
-        let buffer = &self.buffers[worker.min(self.buffers.len() - 1)];
-        buffer.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.buffers[worker.min(self.buffers.len() - 1)])
     }
 
     /// Writes one line for `worker`.
     pub(crate) fn line(&self, worker: usize, line: &Line<'_>) {
-        if self.options.level >= LogLevel::Warn && !line.went_wrong() {
-            return;
-        }
         let at_us = self.offset_us.load(Relaxed).saturating_add_unsigned(line.at_us);
         let mut buffer = self.buffer(worker);
-        buffer.date(at_us, &self.zone, self.options.format);
-        match self.options.format {
-            LogFormat::Httplog => httplog(&mut buffer, line, at_us),
-            LogFormat::Json => json(&mut buffer, line, at_us),
+        let Buffer { sink, parts, stamp } = &mut *buffer;
+        let mut is_full = false;
+        for (target, out) in sink.targets().iter().zip(parts) {
+            let log = &target.options;
+            let raised = log.separate_errors || log.level >= LogLevel::Warn;
+            let severity =
+                if raised && line.went_wrong() { Severity::Error } else { Severity::Info };
+            if !severity.passes(log.level) {
+                continue;
+            }
+            stamp.renew(at_us, &self.zone);
+            target.prefix(severity, at_us, stamp.texts(), out);
+            match log.format {
+                LogFormat::Httplog => httplog(out, &stamp.local, line, at_us),
+                LogFormat::Json => json(out, &stamp.utc, line, at_us),
+            }
+            is_full |= out.len() >= FULL;
         }
-        if buffer.bytes.len() >= FULL {
+        if is_full {
             self.hand_over(&mut buffer);
         }
     }
 
     /// Writes a sentence as it is, such as a server's change of state.
-    pub(crate) fn sentence(&self, text: &str) {
+    pub(crate) fn sentence(&self, severity: Severity, text: &str) {
         let mut buffer = self.buffer(self.buffers.len() - 1);
-        match self.options.format {
-            LogFormat::Httplog => buffer.bytes.extend_from_slice(text.as_bytes()),
-            LogFormat::Json => {
-                buffer.bytes.extend_from_slice(b"{\"event\":");
-                json_text(&mut buffer.bytes, text.as_bytes());
-                buffer.bytes.push(b'}');
+        let at_us = Timestamp::now().as_microsecond();
+        let Buffer { sink, parts, stamp } = &mut *buffer;
+        for (target, out) in sink.targets().iter().zip(parts) {
+            if !severity.passes(target.options.level) {
+                continue;
             }
+            stamp.renew(at_us, &self.zone);
+            target.prefix(severity, at_us, stamp.texts(), out);
+            match target.options.format {
+                LogFormat::Httplog => out.extend_from_slice(text.as_bytes()),
+                LogFormat::Json => {
+                    out.extend_from_slice(b"{\"event\":");
+                    json_text(out, text.as_bytes());
+                    out.push(b'}');
+                }
+            }
+            out.push(b'\n');
         }
-        buffer.bytes.push(b'\n');
         self.hand_over(&mut buffer);
     }
 
@@ -178,45 +200,45 @@ impl AccessLog {
     }
 
     fn hand_over(&self, buffer: &mut Buffer) {
-        if buffer.bytes.is_empty() {
-            return;
-        }
-        let bytes = std::mem::replace(&mut buffer.bytes, Vec::with_capacity(FULL + 2048));
-        if let Err(error) = self.to_writer.try_send(bytes) {
-            let (std::sync::mpsc::TrySendError::Full(bytes)
-            | std::sync::mpsc::TrySendError::Disconnected(bytes)) = error;
-            let lines = memchr::memchr_iter(b'\n', &bytes).count();
-            self.dropped.fetch_add(lines as u64, Relaxed);
+        let Buffer { sink, parts, .. } = buffer;
+        for (target, part) in parts.iter_mut().enumerate().filter(|(_, p)| !p.is_empty()) {
+            let bytes = std::mem::replace(part, Vec::with_capacity(FULL + 2048));
+            self.dropped.fetch_add(sink.write(target, bytes), Relaxed);
         }
     }
 }
 
-impl Buffer {
-    /// Keeps the text of the present second.
-    fn date(&mut self, at_us: i64, zone: &TimeZone, format: LogFormat) {
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Stamp {
+    /// Makes the texts anew when a second has passed.
+    fn renew(&mut self, at_us: i64, zone: &TimeZone) {
         let second = at_us.div_euclid(1_000_000);
-        if second == self.second && !self.date.is_empty() {
+        if second == self.second && !self.local.is_empty() {
             return;
         }
         self.second = second;
         let time = Timestamp::from_second(second).unwrap_or_default();
-        let text = match format {
-            LogFormat::Httplog => {
-                time.to_zoned_datetime(zone.clone()).strftime("%d/%b/%Y:%H:%M:%S").to_string()
-            }
-            LogFormat::Json => time.strftime("%Y-%m-%dT%H:%M:%S").to_string(),
-        };
-        self.date = text.into_bytes();
+        let local = zone.to_datetime(time);
+        self.local = local.strftime("%d/%b/%Y:%H:%M:%S").to_string();
+        self.syslog = local.strftime("%b %e %H:%M:%S").to_string();
+        self.utc = time.strftime("%Y-%m-%dT%H:%M:%S").to_string();
+    }
+
+    /// The texts for a syslog prefix: local, and UTC.
+    fn texts(&self) -> (&str, &str) {
+        (&self.syslog, &self.utc)
     }
 }
 
-fn httplog(buffer: &mut Buffer, line: &Line<'_>, at_us: i64) {
-    let out = &mut buffer.bytes;
+fn httplog(out: &mut Vec<u8>, date: &str, line: &Line<'_>, at_us: i64) {
     out.extend_from_slice(line.client.0.as_bytes());
     out.push(b':');
     push_int(out, u64::from(line.client.1));
     out.extend_from_slice(b" [");
-    out.extend_from_slice(&buffer.date);
+    out.extend_from_slice(date.as_bytes());
     out.push(b'.');
     push_padded(out, at_us.rem_euclid(1_000_000).unsigned_abs() / 1000, 3);
     out.extend_from_slice(b"] ");
@@ -245,8 +267,10 @@ fn httplog(buffer: &mut Buffer, line: &Line<'_>, at_us: i64) {
     }
     out.extend_from_slice(if line.redispatched { b"/+" } else { b"/" });
     push_int(out, u64::from(line.retries));
-    out.extend_from_slice(b" 0/");
-    push_int(out, line.queue);
+    out.push(b' ');
+    push_int(out, line.queue.0);
+    out.push(b'/');
+    push_int(out, line.queue.1);
     out.extend_from_slice(b" \"");
     push_request(out, line.request);
     out.extend_from_slice(b"\"\n");
@@ -268,16 +292,15 @@ fn push_request(out: &mut Vec<u8>, request: &[u8]) {
     }
 }
 
-fn push_padded(out: &mut Vec<u8>, n: u64, width: u32) {
+pub(crate) fn push_padded(out: &mut Vec<u8>, n: u64, width: u32) {
     for place in (0..width).rev() {
         out.push(b'0' + (n / 10u64.pow(place) % 10) as u8);
     }
 }
 
-fn json(buffer: &mut Buffer, line: &Line<'_>, at_us: i64) {
-    let out = &mut buffer.bytes;
+fn json(out: &mut Vec<u8>, date: &str, line: &Line<'_>, at_us: i64) {
     out.extend_from_slice(b"{\"ts\":\"");
-    out.extend_from_slice(&buffer.date);
+    out.extend_from_slice(date.as_bytes());
     out.push(b'.');
     push_padded(out, at_us.rem_euclid(1_000_000).unsigned_abs(), 6);
     out.extend_from_slice(b"Z\",\"client\":\"");
@@ -292,6 +315,7 @@ fn json(buffer: &mut Buffer, line: &Line<'_>, at_us: i64) {
         ("target", parts.next()),
         ("version", parts.next()),
         ("term", Some(&line.term)),
+        ("user", line.user.map(str::as_bytes)),
     ];
     for (name, text) in texts {
         json_name(out, name);
@@ -324,7 +348,14 @@ fn json(buffer: &mut Buffer, line: &Line<'_>, at_us: i64) {
         json_name(out, name);
         out.extend_from_slice(if flag { b"true" } else { b"false" });
     }
-    out.extend_from_slice(b"}\n");
+    out.extend_from_slice(b",\"fanout\":[");
+    for (at, (server, status, us)) in line.copies.iter().enumerate() {
+        out.extend_from_slice(if at == 0 { b"{\"server\":" } else { b",{\"server\":" });
+        json_text(out, server.as_bytes());
+        out.extend_from_slice(format!(",\"status\":{status},\"us\":{us}}}").as_bytes());
+    }
+    let (connection, request) = line.id;
+    out.extend_from_slice(format!("],\"request_id\":\"{connection:x}-{request}\"}}\n").as_bytes());
 }
 
 fn json_name(out: &mut Vec<u8>, name: &str) {
@@ -350,23 +381,8 @@ pub(crate) fn json_text(out: &mut Vec<u8>, text: &[u8]) {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::*;
-
-    #[derive(Clone, Default)]
-    struct Sink(Arc<Mutex<Vec<u8>>>);
-
-    impl Write for Sink {
-        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-            self.0.lock().unwrap().extend_from_slice(bytes);
-            Ok(bytes.len())
-        }
-
-        fn flush(&mut self) -> std::io::Result<()> {
-            Ok(())
-        }
-    }
+    use crate::config::Log;
 
     const LINE: Line<'_> = Line {
         client: ("10.0.0.1", 4321),
@@ -383,22 +399,48 @@ mod tests {
         retries: 1,
         redispatched: true,
         reused: false,
-        queue: 0,
+        queue: (0, 0),
         request: b"GET /a?\"#\n HTTP/1.1",
+        user: None,
+        id: (255, 2),
+        copies: &[],
     };
 
-    fn written(format: LogFormat, level: LogLevel, line: &Line<'_>) -> String {
-        let options = Log { format, level, ..crate::Config::default().log };
-        let sink = Sink::default();
-        let (mut log, writer) =
-            start(options, 1, "2026-11-22T19:13:12Z".parse().unwrap(), sink.clone()).unwrap();
+    fn written_to(log: Log, line: &Line<'_>) -> String {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let to = crate::config::LogTo::File(file.path().to_owned());
+        let (sink, writer) = Sink::open(&[Log { to, ..log }]).unwrap();
+        let mut log = AccessLog::new(sink, writer, 1, "2026-11-22T19:13:12Z".parse().unwrap());
         log.zone = TimeZone::UTC;
         log.line(0, line);
         log.flush();
+        let writer = log.take_writer().unwrap();
         drop(log);
         writer.join();
-        let bytes = sink.0.lock().unwrap().clone();
-        String::from_utf8(bytes).unwrap()
+        std::fs::read_to_string(file.path()).unwrap()
+    }
+
+    fn written(format: LogFormat, level: LogLevel, line: &Line<'_>) -> String {
+        written_to(Log { format, level, ..Log::default() }, line)
+    }
+
+    #[test]
+    fn a_prefix_is_syslogs() {
+        use crate::config::LogPrefix;
+        let log = |prefix, separate_errors| Log {
+            prefix,
+            separate_errors,
+            tag: "haproxy".into(),
+            ..Log::default()
+        };
+        let text = written_to(log(LogPrefix::Rfc3164, false), &LINE);
+        let want = format!("<134>Nov 22 19:13:13 haproxy[{}]: 10.0.0.1:4321 [", std::process::id());
+        assert!(text.starts_with(&want), "{text}");
+        let text = written_to(log(LogPrefix::Rfc5424, true), &LINE);
+        let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+        let pid = std::process::id();
+        let want = format!("<131>1 2026-11-22T19:13:13.234567+00:00 {host} haproxy {pid} - - 10.0");
+        assert!(text.starts_with(&want), "{text}");
     }
 
     #[test]
@@ -423,8 +465,15 @@ mod tests {
         );
         assert!(text.contains("\"target\":\"/a?\\\"#\\u000a\",\"version\":\"HTTP/1.1\""), "{text}");
         assert!(text.contains("\"ta_us\":14001") && text.contains("\"redispatched\":true"));
+        assert!(text.ends_with(",\"fanout\":[],\"request_id\":\"ff-2\"}\n"), "{text}");
+        let copies = [("a\"".to_owned(), 200, 5), ("b".to_owned(), 503, 6)];
+        let copied = Line { copies: &copies, user: Some("ann"), ..LINE };
+        let text = written(LogFormat::Json, LogLevel::Info, &copied);
+        assert!(text.contains("{\"server\":\"a\\\"\",\"status\":200,\"us\":5},{"), "{text}");
+        assert!(text.contains("\"user\":\"ann\""), "{text}");
         let fine = Line { retries: 0, ..LINE };
         assert_eq!(written(LogFormat::Json, LogLevel::Warn, &fine), "");
+        assert_eq!(written(LogFormat::Json, LogLevel::Notice, &LINE), "");
         assert_ne!(written(LogFormat::Json, LogLevel::Warn, &LINE), "");
     }
 }

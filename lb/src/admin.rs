@@ -15,6 +15,7 @@ use crate::balancer::Balancer;
 use crate::config::{AdminSocket, Level};
 use crate::control::Refused;
 use crate::page::{all_rows, csv, json, typed};
+use crate::privileges;
 use crate::watch::Fired;
 
 /// Longest line of commands.
@@ -29,7 +30,9 @@ pub(crate) fn bind(options: &AdminSocket) -> Result<std::os::unix::net::UnixList
     let _ = std::fs::remove_file(&temporary);
     let listener = std::os::unix::net::UnixListener::bind(&temporary).map_err(file)?;
     let mode = std::fs::Permissions::from_mode(options.mode);
-    let placed = std::fs::set_permissions(&temporary, mode)
+    let given = options.owner.as_deref().map_or(Ok(()), |o| privileges::give(&temporary, o));
+    let placed = given
+        .and_then(|()| std::fs::set_permissions(&temporary, mode))
         .and_then(|()| std::fs::rename(&temporary, &options.path))
         .and_then(|()| listener.set_nonblocking(true));
     placed.map_err(|source| {
@@ -39,8 +42,28 @@ pub(crate) fn bind(options: &AdminSocket) -> Result<std::os::unix::net::UnixList
     Ok(listener)
 }
 
+/// Serves on a socket from now on, and no more on the one before. Whoever is connected stays so.
+pub(crate) fn serve_on(
+    lb: &Arc<Balancer>,
+    listener: std::os::unix::net::UnixListener,
+    options: AdminSocket,
+) {
+    let task = tokio::spawn(listen(lb.clone(), listener, options)).abort_handle();
+    let before = lock(lb).replace(task);
+    before.iter().for_each(tokio::task::AbortHandle::abort);
+}
+
+/// Serves on no socket any more.
+pub(crate) fn stop(lb: &Balancer) {
+    lock(lb).take().iter().for_each(tokio::task::AbortHandle::abort);
+}
+
+fn lock(lb: &Balancer) -> std::sync::MutexGuard<'_, Option<tokio::task::AbortHandle>> {
+    lb.admin_listens.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
 /// Serves the socket until the balancer ends.
-pub(crate) async fn listen(
+async fn listen(
     lb: Arc<Balancer>,
     listener: std::os::unix::net::UnixListener,
     options: AdminSocket,
@@ -103,7 +126,10 @@ async fn serve(
             if words.is_empty() && !session.prompt {
                 continue;
             }
-            let text = execute(lb, &mut session, &words);
+            let text = match words.first().map(String::as_str) {
+                Some("upgrade") => upgrade(lb, &session).await,
+                _ => execute(lb, &mut session, &words),
+            };
             answer.push_str(&text);
             if !text.is_empty() && !text.ends_with('\n') {
                 answer.push('\n');
@@ -155,7 +181,10 @@ const HELP: &str = "The following commands are valid at this level:
   get weight <bk>/<srv>                   : report a server's current weight
   operator                                : lower the level of the current session to operator
   reload                                  : read the configuration again
+  set maxconn frontend <frontend> <value> : change a frontend's maxconn setting
+  set maxconn global <value>              : change the per-process maxconn setting
   set maxconn server <bk>/<srv> <value>   : change a server's maxconn setting
+  set rate-limit connections global <n>   : change the rate of connections a second
   set server <bk>/<srv> [opts]            : change a server's state, weight, health or address
   set timeout cli <delay>                 : change the idle timeout of this session
   set weight <bk>/<srv> <value>           : change a server's weight
@@ -163,16 +192,22 @@ const HELP: &str = "The following commands are valid at this level:
   show backend                            : list backends in the current running config
   show cli level                          : display the level of the current session
   show cli sockets                        : list admin sockets
+  show config                             : the configuration in effect
+  show env [var]                          : environment variables of the process
   show errors                             : report last request and response errors
   show events                             : the last changes of state
   show info [typed|json]                  : report information about the running process
+  show peers                              : what the nodes say of themselves
+  show schema json                        : schema of the JSON of show info and show stat
   show servers conn [<backend>]           : connections of servers
   show servers state [<backend>]          : state of servers
   show sess [id]                          : list the current sessions
   show stat [<proxy> <type> <server>] [typed|json|up|no-maint]*
   show version                            : show version of the current process
+  shutdown frontend <frontend>            : stop a specific frontend
   shutdown session <id>                   : kill a specific session
   shutdown sessions server <bk>/<srv>     : kill sessions on a server
+  upgrade                                 : let a new process take over
   user                                    : lower the level of the current session to user
   help                                    : this list
   prompt                                  : toggle interactive mode with prompt
@@ -195,14 +230,30 @@ const NOT_HERE: [&str; 13] = [
     "resolvers",
 ];
 
+/// Lets a new process take over.
+async fn upgrade(lb: &Arc<Balancer>, session: &Session) -> String {
+    if session.level < Level::Admin {
+        return "Permission denied\n".to_owned();
+    }
+    match crate::run::hand_over(lb, &session.who).await {
+        Ok(_) => String::new(),
+        Err(error) => format!("{error}\n"),
+    }
+}
+
+/// Shape of the JSON of `show info json` and `show stat json`.
+pub(crate) const SCHEMA: &str = include_str!("admin/schema.json");
+
 /// Carries out one command.
 fn execute(lb: &Arc<Balancer>, session: &mut Session, words: &[String]) -> String {
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     let needs = match words.as_slice() {
         ["set", "timeout", ..] | ["get", ..] => Level::User,
-        ["set" | "enable" | "disable" | "shutdown" | "add" | "del" | "reload", ..] => Level::Admin,
+        ["set" | "enable" | "disable" | "shutdown" | "add" | "del" | "reload" | "upgrade", ..] => {
+            Level::Admin
+        }
         ["show", "admin-token", ..] => Level::Admin,
-        ["clear", ..] | ["show", "sess" | "errors", ..] => Level::Operator,
+        ["clear", ..] | ["show", "sess" | "errors" | "env" | "config", ..] => Level::Operator,
         _ => Level::User,
     };
     if session.level < needs {
@@ -258,25 +309,35 @@ fn show(lb: &Balancer, session: &Session, words: &[&str]) -> String {
             format!("# name\n{}", names.collect::<String>())
         }
         ["sess", rest @ ..] => info::sessions(lb, rest.first().copied()),
-        ["errors"] => "Total events captured : 0\n".to_owned(),
+        ["errors", rest @ ..] => lb.errors.text(rest.first().copied(), lb.now()),
+        ["config"] => format!("{:#?}\n", lb.topology.load().config),
+        ["peers"] => info::peers(lb),
+        ["env", rest @ ..] => info::environment(rest.first().copied()),
+        ["schema", "json"] => SCHEMA.to_owned(),
         ["events"] => {
             let line = |e: &crate::balancer::Event| format!("{} {} {}\n", e.at, e.who, e.text);
             lb.events().iter().map(line).collect()
         }
-        ["cli", "level"] => match session.level {
-            Level::User => "user".to_owned(),
-            Level::Operator => "operator".to_owned(),
-            Level::Admin => "admin".to_owned(),
-        },
+        ["cli", "level"] => level_name(session.level).to_owned(),
         ["cli", "sockets"] => {
             let topology = lb.topology.load();
-            let path = topology.config.admin_socket.as_ref().map(|s| s.path.display().to_string());
-            format!("# socket lvl processes\nunix@{} admin all\n", path.unwrap_or_default())
+            let socket = topology.config.admin_socket.as_ref();
+            let path = socket.map(|s| s.path.display().to_string()).unwrap_or_default();
+            let level = socket.map_or("admin", |s| level_name(s.level));
+            format!("# socket lvl processes\nunix@{path} {level} all\n")
         }
         ["admin-token"] => lb.admin.token().to_owned(),
-        ["startup-logs" | "env", ..] => String::new(),
+        ["startup-logs"] => String::new(),
         [what, ..] if NOT_HERE.contains(what) => format!("'{what}' is not applicable here."),
         _ => format!("Unknown command. {HELP}"),
+    }
+}
+
+fn level_name(level: Level) -> &'static str {
+    match level {
+        Level::User => "user",
+        Level::Operator => "operator",
+        Level::Admin => "admin",
     }
 }
 
@@ -361,12 +422,13 @@ fn change(lb: &Balancer, session: &mut Session, words: &[&str]) -> Result<String
         }
         ["enable", "health", path] => lb.set_checks(&lb.server(path)?, true, &who),
         ["disable", "health", path] => lb.set_checks(&lb.server(path)?, false, &who),
-        ["set", "maxconn", "server", path, n] => {
-            let (_, server) = lb.server(path)?;
-            server.set_maxconn(n.parse().map_err(|_| bad("Integer value expected."))?);
-        }
+        ["set", "maxconn", rest @ ..] => lb.set_maxconn(rest, &who)?,
+        ["set", "rate-limit", rest @ ..] => lb.set_rate_limit(rest, &who)?,
         ["enable", "frontend", name] => {
             let front = lb.frontend(name)?;
+            if front.is_stopped() {
+                return Err(bad("Frontend was previously shut down, cannot enable."));
+            }
             if !front.pause(false) {
                 return Ok("All sockets are already enabled.".to_owned());
             }
@@ -400,6 +462,7 @@ fn change(lb: &Balancer, session: &mut Session, words: &[&str]) -> Result<String
 fn shutdown(lb: &Balancer, session: &Session, words: &[&str]) -> Result<String, Refused> {
     match words {
         ["sessions", "server", path] => lb.shutdown_sessions(&lb.server(path)?, &session.who),
+        ["frontend", name] => lb.stop_frontend(name, &session.who)?,
         ["session", id] => {
             let id = id.trim_start_matches("0x");
             let id = u64::from_str_radix(id, 16).ok();

@@ -44,7 +44,7 @@ impl Drop for Kept<'_> {
 }
 
 /// What became of reading a body.
-enum Read {
+pub(crate) enum Read {
     /// All of it.
     All(Vec<Bytes>),
     /// Memory is short: these pieces, the rest is still to come.
@@ -65,7 +65,7 @@ pub(crate) async fn post(
     lb.posted_ms.store(lb.about_now_ms(), Relaxed);
     let limit = backend.options.alerts.memory;
     let mut kept = Kept { all: &lb.kept_bytes, limit, bytes: 0 };
-    match read(client, session, &mut kept).await {
+    match read(client, session, |n| kept.reserve(n)).await {
         Read::All(pieces) if goes_to_all(backend) => {
             fanout::post(client, raw, backend, &pieces, x).await
         }
@@ -90,10 +90,15 @@ fn goes_to_all(backend: &Backend) -> bool {
     }
 }
 
-async fn read(client: &mut Client, session: &mut HttpSession, kept: &mut Kept<'_>) -> Read {
+/// Reads a request's body as long as `reserve` finds room for it.
+pub(crate) async fn read(
+    client: &mut Client,
+    session: &mut HttpSession,
+    mut reserve: impl FnMut(u64) -> bool,
+) -> Read {
     let limits = client.frontend.options.limits;
     let announced = client.head.content_length;
-    if announced.is_some_and(|n| !kept.reserve(n)) {
+    if announced.is_some_and(|n| !reserve(n)) {
         return Read::Some(Vec::new());
     }
     client.watch.enter(Phase::Client, client.frontend.options.timeouts.client);
@@ -102,6 +107,7 @@ async fn read(client: &mut Client, session: &mut HttpSession, kept: &mut Kept<'_
         if go_on.is_err() {
             return Read::Failed(Failure::Client);
         }
+        client.continued = true;
     }
     let mut pieces = Vec::new();
     let mut size = 0;
@@ -115,7 +121,7 @@ async fn read(client: &mut Client, session: &mut HttpSession, kept: &mut Kept<'_
                 if size > limits.body_bytes {
                     return Read::Failed(Failure::TooLarge);
                 }
-                if announced.is_none() && !kept.reserve(n) {
+                if announced.is_none() && !reserve(n) {
                     return Read::Some(pieces);
                 }
             }
@@ -139,7 +145,7 @@ async fn repeat(
     let mut tried = Vec::new();
     let mut reuse = true;
     loop {
-        let (visit, others) = match client.place(session, backend, &tried, x).await {
+        let (visit, others) = match client.place(session, backend, &tried, None, x).await {
             Ok(place) => place,
             Err((status, term)) => return client.refuse(x, raw, true, status, term).await,
         };
@@ -156,7 +162,8 @@ async fn repeat(
                 // With nowhere else to go, waiting is better than asking again.
                 let limit = if spare { options.try_timeout } else { left.max(options.try_timeout) };
                 let limit = limit.min(backend.options.timeouts.server);
-                let plan = Plan { body: Body::Kept(pieces), limit, repeat_unable: more };
+                let repeat: &[u16] = if more { &UNABLE } else { &[] };
+                let plan = Plan { body: Body::Kept(pieces), limit, repeat };
                 match client.attempt(session, raw, backend, &visit, upstream, plan, x).await {
                     Outcome::Done(keep) => return keep,
                     Outcome::Failed(failure) => failure,
@@ -181,5 +188,7 @@ async fn repeat(
     }
 }
 
+/// What a node says that cannot take alerts now.
+const UNABLE: [u16; 2] = [502, 503];
 /// A connect gets at least this long.
 const SHORTEST: Duration = Duration::from_millis(100);

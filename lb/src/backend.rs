@@ -80,6 +80,8 @@ pub(crate) struct Server {
     stranger: AtomicBool,
     active: AtomicU32,
     most_active: AtomicU32,
+    /// Requests that wait for this very server.
+    pub queue: Queue,
     errors_in_row: AtomicU32,
     /// Asks for a check at once.
     pub kick: tokio::sync::Notify,
@@ -150,6 +152,7 @@ impl Server {
         check: CheckOptions,
         workers: usize,
     ) -> Self {
+        let check = options.health.clone().unwrap_or(check);
         let address = options.address.parse().ok();
         let admin = if options.disabled { Admin::Maint } else { Admin::Ready };
         let state = State {
@@ -181,6 +184,7 @@ impl Server {
             stranger: AtomicBool::new(false),
             active: AtomicU32::new(0),
             most_active: AtomicU32::new(0),
+            queue: Queue::default(),
             errors_in_row: AtomicU32::new(0),
             kick: tokio::sync::Notify::new(),
             generation: AtomicU32::new(0),
@@ -254,6 +258,11 @@ impl Server {
     /// Sets the limit of streams.
     pub(crate) fn set_maxconn(&self, maxconn: u32) {
         self.maxconn.store(maxconn, Relaxed);
+    }
+
+    /// Whether one more request may wait for this very server.
+    pub(crate) fn has_queue_room(&self) -> bool {
+        self.options.maxqueue == 0 || self.queue.len() < self.options.maxqueue
     }
 
     /// Streams now.
@@ -429,6 +438,56 @@ impl Server {
         old
     }
 
+    /// What a process that takes over should know of its health.
+    pub(crate) fn remembered(&self, now_ms: u64) -> serde_json::Value {
+        let state = self.lock();
+        let result = &state.result;
+        serde_json::json!({
+            "value": state.health.value(), "checked": state.health.is_checked(),
+            "thresholds": state.health.thresholds(),
+            "status": result.status.number(), "http": result.http,
+            "duration_ms": result.duration_ms, "info": result.info,
+            "refuses_load": state.refuses_load, "checks_on": state.checks_on,
+            "failed_checks": state.failed_checks, "downs": state.downs,
+            "age_ms": now_ms.saturating_sub(state.changed_ms), "down_ms": state.down_ms,
+            "cluster": state.cluster.map(|c| (c.live, c.known, c.ready)),
+            "stranger": self.stranger.load(Relaxed),
+        })
+    }
+
+    /// Takes up the health that a process before knew. Counts and health as they were; time since the change begins anew.
+    pub(crate) fn recall(&self, known: &serde_json::Value) {
+        let number = |key: &str| known[key].as_u64().unwrap_or(0);
+        let small = |key: &str| u32::try_from(number(key)).unwrap_or(0);
+        let mut state = self.lock();
+        if known["thresholds"] == serde_json::json!(state.health.thresholds()) {
+            state.health.recall(small("value"), known["checked"] == true);
+            state.result = CheckResult {
+                status: CheckStatus::of_number(number("status")).unwrap_or_default(),
+                http: known["http"].as_u64().and_then(|n| u16::try_from(n).ok()),
+                duration_ms: number("duration_ms"),
+                info: known["info"].as_str().unwrap_or_default().to_owned(),
+            };
+            state.refuses_load = known["refuses_load"] == true;
+            let cluster = serde_json::from_value::<(u32, u32, bool)>(known["cluster"].clone());
+            state.cluster =
+                cluster.ok().map(|(live, known, ready)| ClusterView { live, known, ready });
+            self.stranger.store(known["stranger"] == true, Relaxed);
+        }
+        state.checks_on = known["checks_on"] == true && self.options.check;
+        state.failed_checks = number("failed_checks");
+        state.downs = number("downs");
+        state.down_ms = number("down_ms");
+        self.publish(&state);
+    }
+
+    /// Sets what an operator wanted of it before; unlike a change made now it does not touch health.
+    pub(crate) fn restore_admin(&self, admin: Admin) {
+        let mut state = self.lock();
+        state.admin = admin;
+        self.publish(&state);
+    }
+
     /// Stops or resumes checks.
     pub(crate) fn set_checks(&self, on: bool) {
         self.lock().checks_on = on;
@@ -514,6 +573,8 @@ pub(crate) struct Slot {
 impl Drop for Slot {
     fn drop(&mut self) {
         self.server.active.fetch_sub(1, Relaxed);
+        // Whoever finds the place taken by the other goes on waiting.
+        self.server.queue.wake_one();
         self.backend.queue.wake_one();
     }
 }
@@ -647,6 +708,17 @@ impl Backend {
     pub(crate) fn place(self: &Arc<Self>, server: &Server) -> Option<Slot> {
         let position = self.servers.iter().position(|s| std::ptr::eq(s.as_ref(), server))?;
         Some(self.slot(position))
+    }
+
+    /// Takes a place on this very server if it serves and has room.
+    pub(crate) fn choose_bound(self: &Arc<Self>, id: u32, now_ms: u64) -> Choice {
+        let _one_at_a_time = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
+        let position = self.servers.iter().position(|s| s.id == id && s.usable());
+        match position {
+            None => Choice::Nobody,
+            Some(at) if self.servers[at].is_full(now_ms) => Choice::Full,
+            Some(at) => Choice::Server(self.slot(at), false),
+        }
     }
 
     fn slot(self: &Arc<Self>, position: usize) -> Slot {

@@ -1,23 +1,27 @@
 //! What all threads of the balancer share: proxies with their counters, the clock, the log, the registers of connections.
 
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwap;
 use tokio::sync::Notify;
 use tokio::time::Instant;
-use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
 use crate::access::AccessLog;
 use crate::backend::{Backend, Change, Server};
-use crate::config::{Config, FrontendOptions};
+use crate::config::{BasicAuth, BindOptions, Config, FrontendOptions};
+use crate::errors::Errors;
 use crate::flags::Flags;
 use crate::health::Flip;
+use crate::load::Load;
+use crate::sink::Severity;
+use crate::sockets::Sockets;
 use crate::stats::Counters;
-use crate::tls;
+use crate::tls::{self, Offer};
 use crate::token::Token;
-use crate::watch::Register;
+use crate::users::Users;
+use crate::watch::{Fired, Register};
 
 /// Events that are remembered.
 const EVENTS: usize = 1000;
@@ -43,7 +47,18 @@ pub(crate) fn us(duration: std::time::Duration) -> u64 {
     u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
 }
 
+/// One address of a frontend.
+pub(crate) struct Bind {
+    /// As configured.
+    pub options: BindOptions,
+    /// TLS that it offers.
+    pub tls: Option<Offer>,
+    /// Whether it must offer TLS: where that cannot be had, nobody is served.
+    pub needs_tls: bool,
+}
+
 /// A place where clients connect, with its numbers.
+#[derive(Clone)]
 pub(crate) struct Frontend {
     /// Number among all proxies, as `iid`.
     pub id: u32,
@@ -51,14 +66,29 @@ pub(crate) struct Frontend {
     pub options: FrontendOptions,
     /// Its row of numbers; streams are connections here.
     pub counters: Arc<Counters>,
-    /// TLS that it offers.
-    pub tls: Option<TlsAcceptor>,
+    /// Its addresses.
+    pub binds: Arc<Vec<Bind>>,
+    /// Who is served, if not all are.
+    pub users: Option<Arc<Users>>,
+    /// Headers of clients that servers must not believe.
+    pub strips: Arc<Vec<String>>,
     /// Where requests go.
     pub backend: Arc<Backend>,
+    /// What operators have done to it.
+    pub state: Arc<FrontendState>,
+}
+
+/// What stays of a frontend when its settings change.
+#[derive(Debug)]
+pub(crate) struct FrontendState {
     /// Accepts nobody while set.
-    pub paused: Arc<AtomicBool>,
+    paused: AtomicBool,
+    /// Its addresses were given up for good.
+    stopped: AtomicBool,
+    /// Clients at once.
+    maxconn: AtomicU32,
     /// Clients that it has accepted and that have not left.
-    pub open: Arc<AtomicU32>,
+    pub open: AtomicU32,
 }
 
 impl std::fmt::Debug for Frontend {
@@ -68,14 +98,88 @@ impl std::fmt::Debug for Frontend {
 }
 
 impl Frontend {
+    fn new(id: u32, options: &FrontendOptions, backend: Arc<Backend>, workers: usize) -> Self {
+        let bind = |bind: &BindOptions| {
+            let wanted = bind.tls.as_ref().or(options.tls.as_ref());
+            Bind {
+                options: bind.clone(),
+                tls: wanted.and_then(|t| tls::offer(t, bind.http2).ok()),
+                needs_tls: wanted.is_some(),
+            }
+        };
+        let binds: Vec<_> = options.bind.iter().map(bind).collect();
+        let told = binds.iter().filter_map(|b| b.tls.as_ref()?.client_header.clone());
+        let mut strips: Vec<_> = told.collect();
+        if options.basic_auth.is_some() {
+            strips.push("Authorization".to_owned());
+        }
+        let users = options.basic_auth.as_ref();
+        Frontend {
+            id,
+            options: options.clone(),
+            counters: Arc::new(Counters::new(workers)),
+            binds: Arc::new(binds),
+            users: users.map(load_users),
+            strips: Arc::new(strips),
+            backend,
+            state: Arc::new(FrontendState {
+                paused: AtomicBool::new(false),
+                stopped: AtomicBool::new(false),
+                maxconn: AtomicU32::new(options.maxconn),
+                open: AtomicU32::new(0),
+            }),
+        }
+    }
+
+    /// These settings with the numbers and the state of the frontend as it was before.
+    pub(crate) fn after(mut self, before: &Frontend, backend: Arc<Backend>) -> Self {
+        self.counters = before.counters.clone();
+        self.state = before.state.clone();
+        self.backend = backend;
+        if self.options.maxconn != before.options.maxconn {
+            self.set_maxconn(self.options.maxconn);
+        }
+        self
+    }
+
+    /// The same frontend with another backend.
+    pub(crate) fn over(&self, backend: Arc<Backend>) -> Self {
+        Frontend { backend, ..self.clone() }
+    }
+
+    /// The address called `text` in the configuration, else the first.
+    pub(crate) fn bind(&self, text: &str) -> Option<&Bind> {
+        self.binds.iter().find(|b| b.options.address == text).or(self.binds.first())
+    }
+
     /// Whether an operator has paused it.
     pub(crate) fn is_paused(&self) -> bool {
-        self.paused.load(Relaxed)
+        self.state.paused.load(Relaxed)
     }
 
     /// Pauses or resumes it; false if it was so already.
     pub(crate) fn pause(&self, on: bool) -> bool {
-        self.paused.swap(on, Relaxed) != on
+        self.state.paused.swap(on, Relaxed) != on
+    }
+
+    /// Whether an operator has given up its addresses.
+    pub(crate) fn is_stopped(&self) -> bool {
+        self.state.stopped.load(Relaxed)
+    }
+
+    /// Its addresses are given up; false if they were already.
+    pub(crate) fn stop(&self) -> bool {
+        !self.state.stopped.swap(true, Relaxed)
+    }
+
+    /// Clients at once.
+    pub(crate) fn maxconn(&self) -> u32 {
+        self.state.maxconn.load(Relaxed)
+    }
+
+    /// Sets the limit of clients.
+    pub(crate) fn set_maxconn(&self, maxconn: u32) {
+        self.state.maxconn.store(maxconn, Relaxed);
     }
 }
 
@@ -90,6 +194,8 @@ pub(crate) struct Topology {
     pub backends: Vec<Arc<Backend>>,
     /// Number of the stats proxy.
     pub stats_id: u32,
+    /// Who may change state on the stats page, in its mode `basic`.
+    pub stats_users: Option<Arc<Users>>,
 }
 
 impl Topology {
@@ -106,20 +212,19 @@ impl Topology {
             .filter_map(|(n, options)| {
                 let wanted = |b: &&Arc<Backend>| b.options.name == options.default_backend;
                 let backend = backends.iter().find(wanted).or(backends.first())?;
-                Some(Arc::new(Frontend {
-                    id: id(n),
-                    options: options.clone(),
-                    counters: Arc::new(Counters::new(workers)),
-                    tls: options.tls.as_ref().and_then(|t| tls::acceptor(t).ok()),
-                    backend: backend.clone(),
-                    paused: Arc::default(),
-                    open: Arc::default(),
-                }))
+                Some(Arc::new(Frontend::new(id(n), options, backend.clone(), workers)))
             })
             .collect();
         let stats_id = id(first_backend + config.backends.len());
-        Topology { config, frontends, backends, stats_id }
+        let users = config.stats.as_ref().and_then(|s| s.users.as_ref());
+        let stats_users = users.map(load_users);
+        Topology { config, frontends, backends, stats_id, stats_users }
     }
+}
+
+/// Users whose file was checked before; nobody, should it have gone since.
+fn load_users(options: &BasicAuth) -> Arc<Users> {
+    Arc::new(Users::load(options).unwrap_or_else(|_| Users::nobody(options)))
 }
 
 /// Something that changed, for the page and the API.
@@ -164,6 +269,32 @@ pub(crate) struct Balancer {
     pub freed: Notify,
     /// Bytes of alert posts that are kept.
     pub kept_bytes: AtomicU64,
+    /// Listening sockets.
+    pub sockets: Sockets,
+    /// Clients at once, of the whole process.
+    pub maxconn: AtomicU32,
+    /// Clients a second, of the whole process; 0 for no limit.
+    pub conn_rate: AtomicU32,
+    /// Tenths of clients that may still come; every tick gives as many as the rate.
+    pub conn_tenths: AtomicI64,
+    /// A client waits because there are too many.
+    pub crowded: AtomicBool,
+    /// Clients that were let go so that others could come.
+    pub let_go: AtomicU64,
+    /// Another process has taken over.
+    pub handed_over: CancellationToken,
+    /// A process that takes over is being started.
+    pub handing_over: AtomicBool,
+    /// The task that accepts on the admin socket.
+    pub admin_listens: Mutex<Option<tokio::task::AbortHandle>>,
+    /// The program that this process runs, as it was found at its start.
+    pub program: std::path::PathBuf,
+    /// Whether the process is the balancer, and not a test with one in it.
+    pub is_service: bool,
+    /// How busy the process is.
+    pub load: Mutex<Load>,
+    /// What could not be read lately.
+    pub errors: Errors,
     /// Where the configuration came from, if it can be read again.
     pub flags: Option<Flags>,
     /// Whether the last reload succeeded.
@@ -181,7 +312,7 @@ pub(crate) struct Balancer {
 }
 
 impl Balancer {
-    /// Shared state for `config`.
+    /// Shared state for `config`. `is_service` says that the whole process is the balancer.
     pub(crate) fn new(
         config: Config,
         flags: Option<Flags>,
@@ -189,8 +320,22 @@ impl Balancer {
         started: jiff::Timestamp,
         log: AccessLog,
         admin: Token,
+        is_service: bool,
     ) -> Self {
         Balancer {
+            sockets: Sockets::default(),
+            maxconn: AtomicU32::new(config.global.maxconn),
+            conn_rate: AtomicU32::new(0),
+            conn_tenths: AtomicI64::new(0),
+            crowded: AtomicBool::new(false),
+            let_go: AtomicU64::new(0),
+            handed_over: CancellationToken::new(),
+            handing_over: AtomicBool::new(false),
+            admin_listens: Mutex::default(),
+            program: std::env::current_exe().unwrap_or_default(),
+            is_service,
+            load: Mutex::default(),
+            errors: Errors::default(),
             topology: ArcSwap::from_pointee(Topology::new(config, workers)),
             clock: Uptime(Instant::now()),
             tick_ms: AtomicU64::new(0),
@@ -258,6 +403,13 @@ impl Balancer {
         events.iter().rev().cloned().collect()
     }
 
+    /// Ends all streams that a server serves.
+    pub(crate) fn end_streams(&self, backend: &Backend, server: &Server, why: Fired) {
+        let serving = (u64::from(backend.id) << 32) | u64::from(server.id);
+        let all = self.registers.iter().flat_map(|r| r.all());
+        all.filter(|watch| watch.serves(serving)).for_each(|watch| watch.fire(why));
+    }
+
     /// Says in HAProxy's words that a server went up or down.
     pub(crate) fn server_changed(
         &self,
@@ -297,11 +449,18 @@ impl Balancer {
             pool.active,
             pool.backup,
         );
-        self.log.sentence(&text);
+        let severity = match change.flip {
+            Flip::Up => Severity::Notice,
+            Flip::Down => Severity::Alert,
+        };
+        self.log.sentence(severity, &text);
         self.event(who, text);
+        if change.flip == Flip::Down && backend.options.shut_when_down {
+            self.end_streams(backend, server, Fired::ServerDown);
+        }
         if pool_changed && !pool.up {
             let text = format!("backend {} has no server available!", backend.options.name);
-            self.log.sentence(&text);
+            self.log.sentence(Severity::Emergency, &text);
             self.event(who, text);
         }
     }

@@ -2,10 +2,12 @@
 
 use std::net::ToSocketAddrs;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 
 use crate::backend::{Admin, Backend, Server, Target};
 use crate::balancer::{Balancer, Frontend, Topology};
 use crate::config::{ServerOptions, is_host_port, is_name};
+use crate::sink::Severity;
 use crate::watch::Fired;
 
 /// Why a change was refused, in HAProxy's words.
@@ -97,11 +99,12 @@ impl Balancer {
             }
             (Admin::Ready, _) => format!("Server {path} is UP (leaving forced drain)."),
         };
-        self.log.sentence(&text);
+        let severity = if admin == Admin::Ready { Severity::Notice } else { Severity::Alert };
+        self.log.sentence(severity, &text);
         self.event(who, text);
         if pool_changed && !pool.up {
             let text = format!("backend {} has no server available!", backend.options.name);
-            self.log.sentence(&text);
+            self.log.sentence(Severity::Emergency, &text);
             self.event(who, text);
         }
         Ok(true)
@@ -202,14 +205,71 @@ impl Balancer {
 
     /// Ends all streams of a server.
     pub(crate) fn shutdown_sessions(&self, (backend, server): &Place, who: &str) {
-        let serving = (u64::from(backend.id) << 32) | u64::from(server.id);
-        for watch in self.registers.iter().flat_map(|r| r.all()) {
-            if watch.serves(serving) {
-                watch.fire(Fired::Killed);
-            }
-        }
+        self.end_streams(backend, server, Fired::Killed);
         let path = format!("{}/{}", backend.options.name, server.name());
         self.event(who, format!("streams of {path} ended"));
+    }
+
+    /// `server BACKEND/SERVER N`, `frontend NAME N` or `global N`.
+    pub(crate) fn set_maxconn(&self, words: &[&str], who: &str) -> Result<(), Refused> {
+        let number = |text: &str| text.parse().map_err(|_| bad("Integer value expected."));
+        let what = match words {
+            ["server", path, n] => {
+                self.server(path)?.1.set_maxconn(number(n)?);
+                format!("server {path}")
+            }
+            ["frontend", name, n] => {
+                self.frontend(name)?.set_maxconn(number(n)?);
+                format!("frontend {name}")
+            }
+            ["global", n] => {
+                let wanted = number(n)?;
+                let most = self.topology.load().config.global.maxconn;
+                if wanted > most {
+                    return Err(Refused::Bad(format!("Value out of range, at most {most}.")));
+                }
+                self.maxconn.store(wanted, Relaxed);
+                "the process".to_owned()
+            }
+            _ => {
+                return Err(bad("'set maxconn' only supports 'frontend', 'server', and 'global'."));
+            }
+        };
+        self.freed.notify_waiters();
+        let n = words.last().copied().unwrap_or_default();
+        self.event(who, format!("maxconn of {what} set to {n}"));
+        Ok(())
+    }
+
+    /// `connections global N` or `sessions global N`: the same here, since a connection is a session.
+    pub(crate) fn set_rate_limit(&self, words: &[&str], who: &str) -> Result<(), Refused> {
+        let ["connections" | "sessions", "global", n] = words else {
+            return Err(bad(
+                "'set rate-limit' only supports 'connections global' and 'sessions global'.",
+            ));
+        };
+        let rate = n.parse().map_err(|_| bad("Integer value expected."))?;
+        // The first second begins with all it may take.
+        self.conn_tenths.store(i64::from(rate) * 10, Relaxed);
+        self.conn_rate.store(rate, Relaxed);
+        self.event(who, format!("connections limited to {n} a second"));
+        Ok(())
+    }
+
+    /// Gives up the addresses of a frontend until it is configured anew.
+    pub(crate) fn stop_frontend(&self, name: &str, who: &str) -> Result<(), Refused> {
+        let front = self.frontend(name)?;
+        if !front.stop() {
+            return Err(bad("Frontend was already shut down."));
+        }
+        self.sockets.close(|owner| owner.frontend.as_deref() == Some(name));
+        let text = format!(
+            "Proxy {name} stopped (cumulated conns: FE: {}, BE: 0).",
+            front.counters.totals().total
+        );
+        self.log.sentence(Severity::Notice, &text);
+        self.event(who, text);
+        Ok(())
     }
 
     /// Adds a server in maintenance.
@@ -266,22 +326,13 @@ impl Balancer {
         let pool = Arc::new(backend.replaced(backend.id, backend.options.clone(), servers));
         let swap =
             |b: &Arc<Backend>| if Arc::ptr_eq(b, backend) { pool.clone() } else { b.clone() };
-        let frontends = old.frontends.iter().map(|f| {
-            Arc::new(Frontend {
-                id: f.id,
-                options: f.options.clone(),
-                counters: f.counters.clone(),
-                tls: f.tls.clone(),
-                backend: swap(&f.backend),
-                paused: f.paused.clone(),
-                open: f.open.clone(),
-            })
-        });
+        let frontends = old.frontends.iter().map(|f| Arc::new(f.over(swap(&f.backend))));
         let new = Topology {
             config: old.config.clone(),
             frontends: frontends.collect(),
             backends: old.backends.iter().map(swap).collect(),
             stats_id: old.stats_id,
+            stats_users: old.stats_users.clone(),
         };
         self.topology.store(Arc::new(new));
         self.changed.notify_one();

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use crate::backend::{Backend, Server};
 use crate::balancer::us;
-use crate::head::{Forward, Framing, Head};
+use crate::head::{Framing, Head};
 use crate::proxy::{Client, Exchange, Keep, Visit, Worker, connect_limit, header_failure};
 use crate::rule::Failure;
 use crate::watch::{Phase, Watch};
@@ -66,7 +66,7 @@ pub(crate) async fn post(
         }
     }
     x.queue_us = Some(0);
-    let best = best(&mut copies).await;
+    let best = best(&mut copies, &mut x.copies).await;
     // What is still on its way is closed.
     copies.abort_all();
     let Some(best) = best else {
@@ -94,18 +94,10 @@ fn send(
     copies: &mut JoinSet<Copied>,
 ) {
     let Some(slot) = backend.place(server) else { return };
-    let rule = &client.frontend.options;
-    let to = Forward {
-        client: &client.ip,
-        host: &server.target().text,
-        forward_for: &rule.forward_for,
-        proto: rule.forwarded_proto.then_some(if rule.tls.is_some() { "https" } else { "http" }),
-        close: !backend.options.keep_alive,
-        length: Some(pieces.iter().map(|p| p.len() as u64).sum()),
-        drop_expect: true,
-    };
+    let length = pieces.iter().map(|p| p.len() as u64).sum();
+    let target = server.target();
     let mut head = Vec::with_capacity(1024);
-    client.head.forward(raw, &to, &mut head);
+    client.head.forward(raw, &client.forward(backend, &target.text, Some(length)), &mut head);
     let visit = Visit::begin(slot, &client.worker);
     backend.counters.shard(client.worker.id).chosen.add(1);
     let (worker, backend, pieces) = (client.worker.clone(), backend.clone(), pieces.to_vec());
@@ -113,7 +105,7 @@ fn send(
 }
 
 /// The best answer: of all, or of those that came within a second of the first success.
-async fn best(copies: &mut JoinSet<Copied>) -> Option<Copied> {
+async fn best(copies: &mut JoinSet<Copied>, told: &mut Vec<(String, u16, u64)>) -> Option<Copied> {
     let mut best: Option<Copied> = None;
     let mut until = None;
     loop {
@@ -125,6 +117,8 @@ async fn best(copies: &mut JoinSet<Copied>) -> Option<Copied> {
         };
         let Some(Some(copied)) = next.await else { return best };
         let Ok(copied) = copied else { continue };
+        let took_us = copied.connect_us + copied.response_us;
+        told.push((copied.server.name().to_owned(), copied.status(), took_us));
         if copied.rank().0 == 2 && until.is_none() {
             until = Some(Instant::now() + AFTER_FIRST);
         }
@@ -239,7 +233,8 @@ async fn pass_on(
     let mut out = std::mem::take(&mut client.back);
     out.clear();
     if client.answer.read_response(answer).is_ok() {
-        client.answer.answer(answer, framing, connection, &mut out);
+        let via = client.frontend.options.via.as_str();
+        client.answer.answer(answer, framing, connection, via, &mut out);
     }
     client.watch.enter(Phase::Client, client.frontend.options.timeouts.client);
     let sent = client.wire.send(&out, &[body]).await.is_ok();

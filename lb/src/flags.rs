@@ -26,6 +26,9 @@ pub struct Flags {
     /// Check the configuration, print what it means and leave
     #[arg(long = "config.check")]
     pub config_check: bool,
+    /// Let a new process take over from the running balancer without losing a connection, and leave
+    #[arg(long)]
+    pub upgrade: bool,
     /// A server, repeatable; replaces the servers of the file
     #[arg(long = "backend", value_name = "HOST:PORT[,weight=N][,name=X][,backup]")]
     pub backend: Vec<ServerFlag>,

@@ -366,6 +366,7 @@ impl Head {
         self.copy_fields(raw, out, |name, kind| {
             (kind == Kind::Expect && to.drop_expect)
                 || (to.proto.is_some() && name.eq_ignore_ascii_case(b"x-forwarded-proto"))
+                || to.strips.iter().any(|s| name.eq_ignore_ascii_case(s.as_bytes()))
         });
         match (self.chunked, to.length.or(self.content_length)) {
             (_, Some(length)) if to.length.is_some() || !self.chunked => {
@@ -377,9 +378,15 @@ impl Head {
             (false, _) => {}
         }
         let rule = to.forward_for;
-        if rule.enabled && !(rule.if_none && self.values(raw, &rule.header).next().is_some()) {
-            field(out, &rule.header, to.client.as_bytes());
+        if let Some(client) = to.client.filter(|_| rule.enabled)
+            && !(rule.if_none && self.values(raw, &rule.header).next().is_some())
+        {
+            field(out, &rule.header, client.as_bytes());
         }
+        if let Some((name, value)) = to.identity {
+            field(out, name, value.as_bytes());
+        }
+        via(out, to.via);
         if let Some(proto) = to.proto {
             field(out, "X-Forwarded-Proto", proto.as_bytes());
         }
@@ -407,6 +414,7 @@ impl Head {
         raw: &[u8],
         framing: Framing,
         connection: Option<&str>,
+        by: &str,
         out: &mut Vec<u8>,
     ) {
         let line = &raw[..self.line_end];
@@ -423,6 +431,7 @@ impl Head {
             Framing::Chunked => field(out, "Transfer-Encoding", b"chunked"),
             Framing::UntilClose | Framing::Nothing => {}
         }
+        via(out, by);
         if let Some(connection) = connection {
             field(out, "Connection", connection.as_bytes());
         }
@@ -446,8 +455,8 @@ pub(crate) enum Framing {
 /// How a request goes on to a server.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Forward<'a> {
-    /// The client's address.
-    pub client: &'a str,
+    /// The client's address, unless it is not to be told.
+    pub client: Option<&'a str>,
     /// For `Host`, where the client sent none.
     pub host: &'a str,
     /// The forwarding header.
@@ -460,6 +469,12 @@ pub(crate) struct Forward<'a> {
     pub length: Option<u64>,
     /// Whether `Expect` was answered here.
     pub drop_expect: bool,
+    /// Fields of the client that servers must not see.
+    pub strips: &'a [String],
+    /// A field that is told here, with its value.
+    pub identity: Option<(&'a str, &'a str)>,
+    /// Name for `Via`, empty for none.
+    pub via: &'a str,
 }
 
 fn field(out: &mut Vec<u8>, name: &str, value: &[u8]) {
@@ -467,6 +482,15 @@ fn field(out: &mut Vec<u8>, name: &str, value: &[u8]) {
     out.extend_from_slice(b": ");
     out.extend_from_slice(value);
     out.extend_from_slice(b"\r\n");
+}
+
+/// Appends who passed the message on, if that is told.
+fn via(out: &mut Vec<u8>, name: &str) {
+    if !name.is_empty() {
+        out.extend_from_slice(b"Via: 1.1 ");
+        out.extend_from_slice(name.as_bytes());
+        out.extend_from_slice(b"\r\n");
+    }
 }
 
 /// Appends a number in decimal.
@@ -513,15 +537,27 @@ mod tests {
     }
 
     fn forward(raw: &str) -> String {
-        let rule = ForwardFor { enabled: true, header: "X-Forwarded-For".into(), if_none: false };
+        forward_with(raw, &[], "")
+    }
+
+    fn forward_with(raw: &str, strips: &[String], via: &str) -> String {
+        let rule = ForwardFor {
+            enabled: true,
+            header: "X-Forwarded-For".into(),
+            if_none: false,
+            except: Vec::new(),
+        };
         let to = Forward {
-            client: "10.0.0.9",
+            client: Some("10.0.0.9"),
             host: "node:1",
             forward_for: &rule,
             proto: None,
             close: false,
             length: None,
             drop_expect: false,
+            strips,
+            identity: None,
+            via,
         };
         let mut out = Vec::new();
         read(raw).unwrap().forward(raw.as_bytes(), &to, &mut out);
@@ -543,6 +579,14 @@ mod tests {
              X-Forwarded-For: 10.0.0.9\r\n\r\n"
         );
         assert!(!read(raw).unwrap().keep_alive);
+    }
+
+    #[test]
+    fn what_was_proved_here_is_not_passed_on() {
+        let raw = "GET / HTTP/1.1\r\nHost: h\r\nauthorization: Basic eA==\r\n\r\n";
+        let want = "GET / HTTP/1.1\r\nHost: h\r\nX-Forwarded-For: 10.0.0.9\r\nVia: 1.1 lb\r\n\r\n";
+        assert_eq!(forward_with(raw, &["Authorization".to_owned()], "lb"), want);
+        assert!(forward(raw).contains("authorization: Basic"));
     }
 
     #[test]
@@ -600,9 +644,8 @@ mod tests {
         let mut head = Head::default();
         head.read_response(raw).unwrap();
         let mut out = Vec::new();
-        head.answer(raw, Framing::Length(2), Some("close"), &mut out);
-        let want =
-            "HTTP/1.1 200 Fine\r\nServer: x\r\nContent-Length: 2\r\nConnection: close\r\n\r\n";
+        head.answer(raw, Framing::Length(2), Some("close"), "lb", &mut out);
+        let want = "HTTP/1.1 200 Fine\r\nServer: x\r\nContent-Length: 2\r\nVia: 1.1 lb\r\nConnection: close\r\n\r\n";
         assert_eq!(String::from_utf8(out).unwrap(), want);
     }
 

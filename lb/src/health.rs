@@ -49,6 +49,17 @@ impl Health {
         (self.rise, self.fall)
     }
 
+    /// Takes up a number that was reached elsewhere.
+    pub(crate) fn recall(&mut self, value: u32, checked: bool) {
+        self.value = value.min(self.full());
+        self.checked = checked;
+    }
+
+    /// Whether a check has moved it.
+    pub(crate) fn is_checked(self) -> bool {
+        self.checked
+    }
+
     fn full(self) -> u32 {
         self.rise + self.fall - 1
     }
@@ -164,6 +175,30 @@ impl CheckStatus {
     /// HAProxy's number, as in `show servers state`.
     pub(crate) fn number(self) -> u8 {
         self.texts().2
+    }
+
+    /// The status with HAProxy's number.
+    pub(crate) fn of_number(number: u64) -> Option<Self> {
+        use CheckStatus::{
+            Initializing, L4Connection, L4Timeout, L6Response, L6Timeout, L7Ok, L7OkConditional,
+            L7Response, L7Status, L7Timeout, Observed, SocketError, Unknown,
+        };
+        let all = [
+            Unknown,
+            Initializing,
+            SocketError,
+            L4Timeout,
+            L4Connection,
+            L6Timeout,
+            L6Response,
+            L7Ok,
+            L7OkConditional,
+            L7Timeout,
+            L7Response,
+            L7Status,
+            Observed,
+        ];
+        all.into_iter().find(|status| u64::from(status.number()) == number)
     }
 
     /// Whether the server passed.

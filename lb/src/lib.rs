@@ -13,14 +13,19 @@ pub mod config;
 mod control;
 pub mod convert;
 mod daemon;
+mod errors;
 mod fanout;
 mod flags;
+mod handover;
 mod head;
 mod health;
+mod inherit;
 mod listen;
+mod load;
 mod page;
 mod peer;
 mod pool;
+mod privileges;
 mod probe;
 mod proxy;
 mod queue;
@@ -28,9 +33,15 @@ mod reload;
 mod rule;
 mod run;
 mod series;
+mod sink;
+mod sockets;
+mod state;
 mod stats;
+mod subject;
 mod tls;
 mod token;
+mod upgrade;
+mod users;
 mod watch;
 mod watchdog;
 mod wire;
@@ -81,11 +92,31 @@ pub enum LbError {
         source: tls::TlsError,
     },
     /// Something that is fixed while the process runs.
-    #[error("{what} cannot change without a restart")]
-    NeedsRestart {
+    #[error("{what} cannot change in a running process: let a new one take over (SIGUSR2)")]
+    NeedsHandover {
         /// What was changed.
         what: &'static str,
     },
+    /// A log cannot be sent there.
+    #[error("cannot log to {to}")]
+    Log {
+        /// As configured.
+        to: String,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// A user or group that the system does not know.
+    #[error("nobody is called {name:?}")]
+    Identity {
+        /// As configured.
+        name: String,
+    },
+    /// Rights could not be given up.
+    #[error("rights cannot be given up as configured")]
+    Privileges(#[source] std::io::Error),
+    /// The running balancer did not hand over.
+    #[error("{0}")]
+    Handover(String),
     /// A thread or runtime could not be made.
     #[error("cannot start")]
     Start(#[source] std::io::Error),
@@ -108,15 +139,23 @@ pub fn run(flags: Flags) -> Result<(), LbError> {
     if let Some(Action::Convert { file }) = &flags.action {
         return convert_file(file);
     }
+    // Before anything else opens a descriptor.
+    let mut inherited = inherit::Inherited::from_environment().map_err(LbError::Start)?;
     let config = load(&flags)?;
     if flags.config_check {
         return say(&mut std::io::stdout(), &format!("{config:#?}\n"));
+    }
+    if flags.upgrade {
+        return upgrade::ask(&config);
     }
     if config.global.daemon && !daemon::is_background() {
         return daemon::start();
     }
     raise_descriptors(&config);
-    let listeners = Listeners::bind(&config, threads(&config))?;
+    let listeners = Listeners::take(&config, threads(&config), &mut inherited)?;
+    for address in inherited.forget() {
+        tracing::warn!(address, "an inherited socket is in no configuration");
+    }
     if let Some(path) = &config.global.pid_file {
         let source = std::fs::write(path, format!("{}\n", std::process::id()));
         source.map_err(|source| LbError::File { path: path.clone(), source })?;
@@ -124,8 +163,9 @@ pub fn run(flags: Flags) -> Result<(), LbError> {
     if daemon::is_background() {
         daemon::detach()?;
     }
-    let stop = CancellationToken::new();
-    run::serve(config, listeners, stop, Some(flags), true)
+    let flags = Some(flags);
+    let start = run::Start { config, listeners, flags, inherited, is_service: true };
+    run::serve(start, CancellationToken::new())
 }
 
 /// Prints a translated `haproxy.cfg`, and names on the side what could not be translated.
@@ -143,12 +183,14 @@ fn convert_file(path: &std::path::Path) -> Result<(), LbError> {
     }
 }
 
-/// Tries all certificates before anything is changed.
-fn check_tls(config: &Config) -> Result<(), LbError> {
+/// Tries all certificates, users and names before anything is changed.
+fn check_files(config: &Config) -> Result<(), LbError> {
     for frontend in &config.frontends {
-        if let Some(options) = &frontend.tls {
-            let tried = tls::acceptor(options);
-            tried.map_err(|source| LbError::Tls { place: frontend.name.clone(), source })?;
+        for bind in &frontend.bind {
+            if let Some(options) = bind.tls.as_ref().or(frontend.tls.as_ref()) {
+                let tried = tls::offer(options, bind.http2);
+                tried.map_err(|source| LbError::Tls { place: frontend.name.clone(), source })?;
+            }
         }
     }
     for server in config.backends.iter().flat_map(|b| &b.servers) {
@@ -157,7 +199,11 @@ fn check_tls(config: &Config) -> Result<(), LbError> {
             tried.map_err(|source| LbError::Tls { place: server.name.clone(), source })?;
         }
     }
-    Ok(())
+    let fronts = config.frontends.iter().filter_map(|f| f.basic_auth.as_ref());
+    for users in fronts.chain(config.stats.as_ref().and_then(|s| s.users.as_ref())) {
+        users::Users::load(users)?;
+    }
+    privileges::check(&config.global)
 }
 
 fn say(to: &mut impl std::io::Write, text: &str) -> Result<(), LbError> {
@@ -185,7 +231,7 @@ fn load(flags: &Flags) -> Result<Config, LbError> {
     if config.backends.iter().all(|b| b.servers.is_empty()) {
         return Err(LbError::NoServers);
     }
-    check_tls(&config)?;
+    check_files(&config)?;
     Ok(config)
 }
 
@@ -193,7 +239,9 @@ fn load(flags: &Flags) -> Result<Config, LbError> {
 /// # Errors
 /// [`LbError::Start`] when threads cannot be made.
 pub fn serve(config: Config, listeners: Listeners, stop: CancellationToken) -> Result<(), LbError> {
-    run::serve(config, listeners, stop, None, false)
+    let inherited = inherit::Inherited::default();
+    let start = run::Start { config, listeners, flags: None, inherited, is_service: false };
+    run::serve(start, stop)
 }
 
 /// Serves like [`serve`] what `flags` and their file say, which can be read again by the admin socket and the API.
@@ -204,7 +252,10 @@ pub fn serve_flags(
     listeners: Listeners,
     stop: CancellationToken,
 ) -> Result<(), LbError> {
-    run::serve(load(&flags)?, listeners, stop, Some(flags), false)
+    let (config, flags) = (load(&flags)?, Some(flags));
+    let inherited = inherit::Inherited::default();
+    let start = run::Start { config, listeners, flags, inherited, is_service: false };
+    run::serve(start, stop)
 }
 
 /// Worker threads: as configured, else one a CPU of the process.

@@ -6,7 +6,9 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, ToSocketAddrs};
 use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::LbError;
-use crate::config::Config;
+use crate::config::{BindOptions, Config, FrontendOptions};
+use crate::inherit::Inherited;
+use crate::sockets::{Owner, owner_of};
 
 /// Bound sockets: for each frontend in order one or more, and those of the stats page.
 #[derive(Debug, Default)]
@@ -22,36 +24,68 @@ impl Listeners {
     /// # Errors
     /// [`LbError::Listen`] names the first address that cannot be had.
     pub fn bind(config: &Config, threads: usize) -> Result<Self, LbError> {
+        Listeners::take(config, threads, &mut Inherited::default())
+    }
+
+    /// As [`Listeners::bind`], but what was inherited is not bound again.
+    pub(crate) fn take(
+        config: &Config,
+        threads: usize,
+        inherited: &mut Inherited,
+    ) -> Result<Self, LbError> {
         let mut listeners = Listeners::default();
-        for (position, frontend) in config.frontends.iter().enumerate() {
-            for bind in &frontend.bind {
-                let sockets = bind_all(&bind.address, threads, frontend.maxconn);
-                let sockets = sockets.map_err(|source| listen_error(&bind.address, source))?;
-                listeners.frontends.extend(sockets.into_iter().map(|s| (position, s)));
+        for (owner, bind, backlog) in Owner::all(config) {
+            let mut sockets = inherited.take(&owner, bind);
+            if sockets.is_empty() {
+                let count = if owner.frontend.is_some() { threads } else { 1 };
+                sockets = bind_all(bind, count, backlog)
+                    .map_err(|source| listen_error(&bind.address, source))?;
             }
-        }
-        for bind in config.stats.iter().flat_map(|s| &s.bind) {
-            let sockets = bind_all(&bind.address, 1, 128);
-            let sockets = sockets.map_err(|source| listen_error(&bind.address, source))?;
-            listeners.stats.extend(sockets);
+            let named = |f: &FrontendOptions| Some(&f.name) == owner.frontend.as_ref();
+            match config.frontends.iter().position(named) {
+                Some(at) => listeners.frontends.extend(sockets.into_iter().map(|s| (at, s))),
+                None => listeners.stats.extend(sockets),
+            }
         }
         Ok(listeners)
     }
+
+    /// The sockets with those to whom they belong.
+    pub(crate) fn owned(self, config: &Config) -> Vec<(Owner, TcpListener)> {
+        let fronts = self.frontends.into_iter().filter_map(|(position, socket)| {
+            let front = config.frontends.get(position)?;
+            Some((owner_of(Some(&front.name), &front.bind, &socket), socket))
+        });
+        let binds = config.stats.as_ref().map_or(&[][..], |s| &s.bind);
+        let stats = self.stats.into_iter().map(|s| (owner_of(None, binds, &s), s));
+        fronts.chain(stats).collect()
+    }
 }
 
-fn listen_error(address: &str, source: io::Error) -> LbError {
+/// An address that cannot be had.
+pub(crate) fn listen_error(address: &str, source: io::Error) -> LbError {
     LbError::Listen { address: address.to_owned(), source }
 }
 
-/// Binds `count` sockets to each address of `text`. A plain bind comes first: sockets that share a port would hide that another process has it.
-fn bind_all(text: &str, count: usize, backlog: u32) -> io::Result<Vec<TcpListener>> {
+/// Whether a socket bound to `address` serves `bind`.
+pub(crate) fn fits(bind: &BindOptions, address: SocketAddr) -> bool {
+    let same = |wanted: &SocketAddr| wanted.ip() == address.ip() && wanted.port() == address.port();
+    resolve(&bind.address).is_ok_and(|all| all.iter().any(same))
+}
+
+/// Binds `count` sockets to each address of `bind`. A plain bind comes first: sockets that share a port would hide that another process has it.
+pub(crate) fn bind_all(
+    bind: &BindOptions,
+    count: usize,
+    backlog: u32,
+) -> io::Result<Vec<TcpListener>> {
     let mut sockets = Vec::new();
-    for address in resolve(text)? {
-        let probe = open(address, false)?;
+    for address in resolve(&bind.address)? {
+        let probe = open(address, bind.v6only, false)?;
         let bound = probe.local_addr()?.as_socket().unwrap_or(address);
         drop(probe);
         for _ in 0..count.max(1) {
-            let socket = open(bound, true)?;
+            let socket = open(bound, bind.v6only, true)?;
             socket.listen(i32::try_from(backlog.max(128)).unwrap_or(i32::MAX))?;
             sockets.push(socket.into());
         }
@@ -59,11 +93,11 @@ fn bind_all(text: &str, count: usize, backlog: u32) -> io::Result<Vec<TcpListene
     Ok(sockets)
 }
 
-fn open(address: SocketAddr, share: bool) -> io::Result<Socket> {
+fn open(address: SocketAddr, v6only: bool, share: bool) -> io::Result<Socket> {
     let socket =
         Socket::new(Domain::for_address(address), Type::STREAM.nonblocking(), Some(Protocol::TCP))?;
     if address.is_ipv6() {
-        socket.set_only_v6(!address.ip().is_unspecified())?;
+        socket.set_only_v6(v6only || !address.ip().is_unspecified())?;
     }
     socket.set_reuse_address(true)?;
     socket.set_reuse_port(share)?;
@@ -111,10 +145,11 @@ mod tests {
 
     #[test]
     fn busy_port_is_found_though_sockets_share() {
-        let first = bind_all("127.0.0.1:0", 2, 16).unwrap();
+        let bind = |text: &str| bind_all(&BindOptions::new(text), 2, 16);
+        let first = bind("127.0.0.1:0").unwrap();
         let address = first[0].local_addr().unwrap();
         assert_eq!(first[1].local_addr().unwrap(), address);
-        let error = bind_all(&address.to_string(), 2, 16).unwrap_err();
+        let error = bind(&address.to_string()).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::AddrInUse);
     }
 }

@@ -132,7 +132,8 @@ async fn ask(
         "{method} {path} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: tocsin-lb\r\nConnection: close\r\n\r\n"
     );
     let limit = if timeouts.check.is_zero() { options.interval } else { timeouts.check };
-    let tls = server.tls().map_err(|e| (CheckStatus::SocketError, e.to_string()))?;
+    let tls = if options.tls { server.tls() } else { Ok(None) };
+    let tls = tls.map_err(|e| (CheckStatus::SocketError, e.to_string()))?;
     let answer = match tls {
         None => tokio::time::timeout(limit, exchange(stream, &request)).await,
         Some(tls) => {

@@ -1,5 +1,7 @@
 //! What may be tried again, and what a failure is called. Pure.
 
+use crate::config::RetryOn;
+
 /// Why an attempt at a server came to nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Failure {
@@ -65,37 +67,45 @@ impl Failure {
 pub(crate) struct Attempt<'a> {
     /// Its method.
     pub method: &'a str,
-    /// Whether it has no body, so that it can be sent again.
-    pub bodyless: bool,
+    /// Whether it has no body or its body was kept, so that it can be sent again.
+    pub replayable: bool,
     /// Whether the connection had been used before.
     pub reused: bool,
     /// Whether it was already repeated because of a used connection.
     pub repeated_stale: bool,
-    /// Whether an empty answer to a GET or HEAD may be tried again.
-    pub on_empty: bool,
-    /// Whether a failed connection may be tried again.
-    pub on_connect: bool,
+    /// What is tried again.
+    pub rule: &'a RetryOn,
 }
 
 impl Attempt<'_> {
-    /// Whether a failed attempt may be repeated: nothing was sent, or the request is harmless and no byte came back.
+    /// Whether a failed attempt may be repeated: nothing was sent, or the request is harmless and the rule says so.
     pub(crate) fn may_repeat(&self, failure: Failure) -> bool {
+        let harmless = self.replayable && is_idempotent(self.method);
         match failure {
-            Failure::Refused | Failure::ConnectTimeout => self.on_connect,
+            Failure::Refused | Failure::ConnectTimeout => self.rule.conn_failure,
             Failure::Empty => {
-                let safe = matches!(self.method, "GET" | "HEAD");
-                let idempotent = safe || matches!(self.method, "OPTIONS" | "PUT" | "DELETE");
-                let stale = self.reused && !self.repeated_stale && idempotent;
-                self.bodyless && (stale || (safe && self.on_empty))
+                let stale = self.reused && !self.repeated_stale;
+                // Unless more than the default is asked for, only what reads is sent again.
+                let reads = matches!(self.method, "GET" | "HEAD") || self.rule.keeps_requests();
+                harmless && (stale || (reads && self.rule.empty_response))
             }
+            Failure::Cut | Failure::Junk => harmless && self.rule.junk_response,
+            Failure::Timeout => harmless && self.rule.response_timeout,
+            // Only a status that the rule names becomes this failure.
+            Failure::Unable => harmless,
             _ => false,
         }
     }
 }
 
+/// Whether sending a request twice does what sending it once does (RFC 9110).
+pub(crate) fn is_idempotent(method: &str) -> bool {
+    matches!(method, "GET" | "HEAD" | "OPTIONS" | "PUT" | "DELETE")
+}
+
 /// Whether a pooled connection is good enough: a request that must not be sent twice gets a new one.
 pub(crate) fn may_reuse(method: &str) -> bool {
-    matches!(method, "GET" | "HEAD" | "OPTIONS" | "PUT" | "DELETE")
+    is_idempotent(method)
 }
 
 /// Whether a request is a post of alerts, which is read in full and repeated while its sender waits.
@@ -108,43 +118,57 @@ pub(crate) fn is_alert_post(method: &str, target: &str) -> bool {
 mod tests {
     use super::*;
 
-    const GET: Attempt<'_> = Attempt {
-        method: "GET",
-        bodyless: true,
-        reused: false,
-        repeated_stale: false,
-        on_empty: true,
-        on_connect: true,
-    };
+    fn default() -> RetryOn {
+        crate::config::BackendOptions::named("b").retry_on
+    }
+
+    #[track_caller]
+    fn check(attempt: (&str, bool, bool), rule: &RetryOn, failure: Failure, expected: bool) {
+        let (method, replayable, reused) = attempt;
+        let attempt = Attempt { method, replayable, reused, repeated_stale: false, rule };
+        assert_eq!(attempt.may_repeat(failure), expected, "{attempt:?} {failure:?}");
+    }
 
     #[test]
     fn a_request_that_was_not_sent_may_always_go_elsewhere() {
-        let post = Attempt { method: "POST", bodyless: false, ..GET };
-        assert!(post.may_repeat(Failure::Refused) && post.may_repeat(Failure::ConnectTimeout));
-        assert!(!Attempt { on_connect: false, ..GET }.may_repeat(Failure::Refused));
+        let post = ("POST", false, false);
+        check(post, &default(), Failure::Refused, true);
+        check(post, &default(), Failure::ConnectTimeout, true);
+        check(("GET", true, false), &RetryOn::nothing(), Failure::Refused, false);
     }
 
     #[test]
     fn an_empty_answer_is_repeated_only_where_harmless() {
-        assert!(GET.may_repeat(Failure::Empty));
-        let strict = Attempt { on_empty: false, ..GET };
-        assert!(!strict.may_repeat(Failure::Empty));
-        assert!(Attempt { reused: true, ..strict }.may_repeat(Failure::Empty));
-        assert!(
-            !Attempt { reused: true, repeated_stale: true, ..strict }.may_repeat(Failure::Empty)
-        );
-        let delete = Attempt { method: "DELETE", ..GET };
-        assert!(!delete.may_repeat(Failure::Empty));
-        assert!(Attempt { reused: true, ..delete }.may_repeat(Failure::Empty));
-        let post = Attempt { method: "POST", reused: true, ..GET };
-        assert!(!post.may_repeat(Failure::Empty));
+        let (none, all) = (RetryOn::nothing(), RetryOn::all());
+        check(("GET", true, false), &default(), Failure::Empty, true);
+        check(("GET", true, false), &none, Failure::Empty, false);
+        check(("GET", true, true), &none, Failure::Empty, true);
+        let again = Attempt {
+            method: "GET",
+            replayable: true,
+            reused: true,
+            repeated_stale: true,
+            rule: &none,
+        };
+        assert!(!again.may_repeat(Failure::Empty));
+        check(("DELETE", true, false), &default(), Failure::Empty, false);
+        check(("DELETE", true, false), &all, Failure::Empty, true);
+        check(("DELETE", true, true), &default(), Failure::Empty, true);
+        check(("POST", true, true), &all, Failure::Empty, false);
     }
 
     #[test]
-    fn what_was_answered_is_final() {
-        for failure in [Failure::Cut, Failure::Junk, Failure::Timeout, Failure::Killed] {
-            assert!(!Attempt { reused: true, ..GET }.may_repeat(failure), "{failure:?}");
+    fn further_failures_are_repeated_where_the_rule_names_them() {
+        let all = RetryOn::all();
+        for failure in [Failure::Cut, Failure::Junk, Failure::Timeout] {
+            check(("GET", true, true), &default(), failure, false);
+            check(("GET", true, true), &all, failure, true);
+            check(("PUT", true, true), &all, failure, true);
+            check(("PUT", false, true), &all, failure, false);
+            check(("POST", true, true), &all, failure, false);
         }
+        check(("GET", true, true), &all, Failure::Killed, false);
+        check(("POST", true, true), &all, Failure::Client, false);
     }
 
     #[test]

@@ -1,9 +1,8 @@
 //! Builds the parts in order, keeps time, and takes them down again: threads, checks, the sweep, drain.
 
-use std::io::Write;
 use std::net::ToSocketAddrs;
-use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use tocsin_service::systemd::Notifier;
@@ -12,51 +11,79 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use crate::access::AccessLog;
 use crate::backend::{Server, Target};
 use crate::balancer::Balancer;
-use crate::config::{AdminSocket, Config, LogTo};
+use crate::config::{AdminSocket, Config};
 use crate::flags::Flags;
+use crate::handover::HandoverError;
+use crate::inherit::Inherited;
 use crate::proxy::Worker;
+use crate::sink::Sink;
+use crate::sockets::{self, Accepting};
 use crate::token::Token;
 use crate::watch::Fired;
 use crate::{
-    LbError, Listeners, accept, access, admin, page, peer, probe, reload, threads, watchdog,
+    LbError, Listeners, accept, admin, handover, load, page, peer, privileges, probe, reload, sink,
+    state, threads, watchdog,
 };
 
 /// Between two sweeps, samples and flushes of the log.
 const TICK: Duration = Duration::from_millis(100);
+/// How long a client may hold a place without a request while others wait for it.
+const PATIENCE_MS: u64 = 1000;
 /// How often a drain looks whether all clients have gone.
 const DRAIN_LOOK: Duration = Duration::from_millis(20);
 
-/// Serves until `stop` or, with `signals`, until SIGTERM or SIGINT. With `flags` the configuration can be read again.
-pub(crate) fn serve(
-    config: Config,
-    listeners: Listeners,
-    stop: CancellationToken,
-    flags: Option<Flags>,
-    signals: bool,
-) -> Result<(), LbError> {
+/// With what a balancer starts.
+pub(crate) struct Start {
+    /// What it does.
+    pub config: Config,
+    /// Where clients come.
+    pub listeners: Listeners,
+    /// Where the configuration comes from, if it can be read again.
+    pub flags: Option<Flags>,
+    /// What the process before gave, if it took over.
+    pub inherited: Inherited,
+    /// Whether the whole process is the balancer: it heeds signals and gives up its rights.
+    pub is_service: bool,
+}
+
+/// Serves until `stop` or, as a service, until SIGTERM or SIGINT.
+pub(crate) fn serve(start: Start, stop: CancellationToken) -> Result<(), LbError> {
+    let Start { config, listeners, flags, mut inherited, is_service } = start;
     let workers = threads(&config);
     let started = jiff::Timestamp::now();
-    let to = open_log(&config.log.to)?;
-    let (log, writer) =
-        access::start(config.log.clone(), workers, started, to).map_err(LbError::Start)?;
     let token = Token::load(config.stats.as_ref())?;
     let socket = bind_admin(&config)?;
-    let lb = Arc::new(Balancer::new(config, flags, workers, started, log, token));
+    let outlets = sink::outlets(&config.log)?;
+    if is_service {
+        privileges::drop(&config.global)?;
+    }
+    let (sink, writer) = Sink::start(&config.log, outlets)?;
+    let log = AccessLog::new(sink, writer, workers, started);
+    let owned = listeners.owned(&config);
+    let lb = Balancer::new(config, flags, workers, started, log, token, is_service);
+    let lb = Arc::new(lb);
+    if let Some(known) = inherited.state() {
+        state::restore(&lb, &known);
+    }
     lb.topology.load().backends.iter().flat_map(|b| &b.servers).for_each(|s| resolve(s));
     let control = runtime()?;
     let ended = CancellationToken::new();
     let served = std::thread::scope(|scope| {
         let mut threads = Vec::new();
-        for start in starts(&lb, listeners.frontends, &ended)? {
+        let (starts, sockets) = starts(&lb, &ended);
+        lb.sockets.workers(sockets);
+        let stats = lb.sockets.open(owned)?;
+        for start in starts {
             let runtime = runtime()?;
             let name = format!("worker-{}", threads.len());
             let thread = std::thread::Builder::new().name(name);
             let thread = thread.spawn_scoped(scope, move || runtime.block_on(start));
             threads.push(thread.map_err(LbError::Start)?);
         }
-        control.block_on(control_loop(&lb, listeners.stats, socket, &stop, signals));
+        control.block_on(control_loop(&lb, stats, socket, inherited, &stop));
         ended.cancel();
         Ok(())
     });
@@ -64,45 +91,39 @@ pub(crate) fn serve(
     ended.cancel();
     lb.log.flush();
     drop(control);
+    let writer = lb.log.take_writer();
     drop(lb);
-    writer.join();
+    if let Some(writer) = writer {
+        writer.join();
+    }
     served
-}
-
-fn open_log(to: &LogTo) -> Result<Box<dyn Write + Send>, LbError> {
-    Ok(match to {
-        LogTo::Stdout => Box::new(std::io::stdout()),
-        LogTo::Stderr => Box::new(std::io::stderr()),
-        LogTo::File(path) => {
-            let file = std::fs::OpenOptions::new().append(true).create(true).open(path);
-            Box::new(file.map_err(|source| LbError::File { path: path.clone(), source })?)
-        }
-    })
 }
 
 fn runtime() -> Result<Runtime, LbError> {
     tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(LbError::Start)
 }
 
-/// What each worker thread is to run, with its share of the sockets.
+/// What each worker thread is to run, and where each takes sockets from.
 fn starts(
     lb: &Arc<Balancer>,
-    listeners: Vec<(usize, std::net::TcpListener)>,
     ended: &CancellationToken,
-) -> Result<Vec<impl Future<Output = ()> + Send + use<>>, LbError> {
-    let mut shares: Vec<Vec<_>> = (0..lb.workers).map(|_| Vec::new()).collect();
-    for (n, (frontend, socket)) in listeners.into_iter().enumerate() {
-        socket.set_nonblocking(true).map_err(LbError::Start)?;
-        shares[n % lb.workers].push((frontend, socket));
+) -> (Vec<impl Future<Output = ()> + Send + use<>>, Vec<mpsc::Sender<Accepting>>) {
+    let mut senders = Vec::new();
+    let mut inboxes = Vec::new();
+    let mut sockets = Vec::new();
+    for _ in 0..lb.workers {
+        let (sender, handed) = mpsc::channel(accept::HANDED);
+        let (socket, accepting) = mpsc::channel(sockets::WAITING);
+        senders.push(sender);
+        sockets.push(socket);
+        inboxes.push(accept::Inbox { handed, sockets: accepting });
     }
-    let (senders, receivers): (Vec<_>, Vec<_>) =
-        (0..lb.workers).map(|_| mpsc::channel(accept::HANDED)).unzip();
     let peers = Arc::new(senders);
-    let start = |(id, (share, handed)): (usize, (Vec<_>, _))| {
+    let start = |(id, inbox)| {
         let worker = Arc::new(Worker::new(id, lb.clone()));
-        accept::work(worker, share, handed, peers.clone(), ended.clone())
+        accept::work(worker, inbox, peers.clone(), ended.clone())
     };
-    Ok(shares.into_iter().zip(receivers).enumerate().map(start).collect())
+    (inboxes.into_iter().enumerate().map(start).collect(), sockets)
 }
 
 /// Looks up a server that is named. One that has no address yet is looked up again before each check.
@@ -114,49 +135,83 @@ pub(crate) fn resolve(server: &Server) {
     }
 }
 
-/// Keeps time until told to stop, then drains.
+/// Keeps time until told to stop or another process has taken over, then drains.
 async fn control_loop(
     lb: &Arc<Balancer>,
-    stats: Vec<std::net::TcpListener>,
+    stats: Vec<Accepting>,
     socket: Option<(std::os::unix::net::UnixListener, AdminSocket)>,
+    mut inherited: Inherited,
     stop: &CancellationToken,
-    signals: bool,
 ) {
     let checks = tokio::spawn(keep_checks(lb.clone()));
-    let path = socket.as_ref().map(|(_, options)| options.path.clone());
     if let Some((listener, options)) = socket {
-        tokio::spawn(admin::listen(lb.clone(), listener, options));
+        admin::serve_on(lb, listener, options);
     }
+    let signals = lb.is_service;
+    let system = if signals { Notifier::from_environment() } else { Notifier::silent() };
+    let system = Arc::new(system);
     if signals {
-        tokio::spawn(reload_on_signal(lb.clone()));
+        tokio::spawn(reload_on_signal(lb.clone(), system.clone()));
+        tokio::spawn(hand_over_on_signal(lb.clone()));
     }
-    for listener in stats {
-        tokio::spawn(page::listen(lb.clone(), listener));
+    for accepting in stats {
+        tokio::spawn(page::listen(lb.clone(), accepting));
     }
     let ticking = tokio::spawn(tick(lb.clone()));
     if let Some(options) = lb.topology.load().config.global.watchdog.clone() {
         tokio::spawn(watchdog::watch(lb.clone(), options));
     }
-    let system = if signals { Notifier::from_environment() } else { Notifier::silent() };
     system.ready();
-    tokio::select! {
-        () = stop.cancelled() => {}
-        () = told_to_stop(), if signals => {}
-        () = show_life(&system) => {}
+    inherited.ready();
+    let at_once = tokio::select! {
+        () = stop.cancelled() => false,
+        kind = told_to_stop(&STOPS), if signals => kind == SignalKind::quit(),
+        () = lb.handed_over.cancelled() => false,
+        () = show_life(&system) => false,
+    };
+    if lb.handed_over.is_cancelled() {
+        lb.sockets.close(|_| true);
+    } else {
+        system.stopping();
     }
-    system.stopping();
-    drain(lb, signals).await;
+    if !at_once {
+        drain(lb).await;
+    }
     ticking.abort();
     checks.abort();
-    if let Some(path) = path {
+    let path = lb.topology.load().config.admin_socket.as_ref().map(|s| s.path.clone());
+    // The path is the new process's, if there is one.
+    if let Some(path) = path.filter(|_| !lb.handed_over.is_cancelled()) {
         admin::unlink(&path);
     }
+}
+
+/// Lets a new process take over on each SIGUSR2.
+async fn hand_over_on_signal(lb: Arc<Balancer>) {
+    let Ok(mut wanted) = signal(SignalKind::user_defined2()) else { return };
+    while wanted.recv().await.is_some() {
+        // The reason is logged where it is found.
+        let _ = hand_over(&lb, "SIGUSR2").await;
+    }
+}
+
+/// Starts a process that takes over; once it serves, this one ends.
+/// # Errors
+/// Why everything is as before.
+pub(crate) async fn hand_over(lb: &Arc<Balancer>, who: &str) -> Result<u32, HandoverError> {
+    let pid = handover::start(lb, who).await?;
+    if lb.is_service {
+        Notifier::from_environment().main_process(pid);
+    }
+    lb.handed_over.cancel();
+    Ok(pid)
 }
 
 /// Ten times a second: deadlines, rates, the log.
 async fn tick(lb: Arc<Balancer>) {
     let mut ticks = tokio::time::interval(TICK);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
+    let mut told = 0;
     for count in 0u64.. {
         ticks.tick().await;
         let now_ms = lb.clock.now_ms();
@@ -176,10 +231,38 @@ async fn tick(lb: Arc<Balancer>) {
         }
         lb.stats.sample();
         lb.log.flush();
+        make_room(&lb, now_ms);
+        let rate = i64::from(lb.conn_rate.load(Relaxed));
+        let left = lb.conn_tenths.load(Relaxed);
+        lb.conn_tenths.fetch_add(rate.min(rate * 10 - left), Relaxed);
+        if count.is_multiple_of(600) {
+            let gone = lb.let_go.load(Relaxed);
+            if gone > told {
+                let clients = gone - told;
+                tracing::warn!(clients, "idle clients were let go, so that others could come");
+                lb.event("limits", format!("{clients} idle clients were let go"));
+            }
+            told = gone;
+        }
         if count.is_multiple_of(10) {
+            let bytes = topology.frontends.iter().map(|f| f.counters.raw().bytes_out).sum();
+            let mut load = lb.load.lock().unwrap_or_else(PoisonError::into_inner);
+            load.sample(now_ms, load::cpu_us(), lb.workers as u64, bytes);
+            drop(load);
             let uptime = Duration::from_millis(now_ms);
             lb.log.anchor(lb.now() - jiff::SignedDuration::try_from(uptime).unwrap_or_default());
         }
+    }
+}
+
+/// Where a client waits for a place, those give theirs up who hold one without a request.
+fn make_room(lb: &Balancer, now_ms: u64) {
+    if lb.crowded.load(Relaxed) {
+        let gone = lb.registers.iter().map(|r| r.make_room(now_ms, PATIENCE_MS)).sum();
+        lb.let_go.fetch_add(gone, Relaxed);
+        // Whoever still waits says so again.
+        lb.crowded.store(false, Relaxed);
+        lb.freed.notify_waiters();
     }
 }
 
@@ -229,11 +312,13 @@ fn bind_admin(
 }
 
 /// Reads the configuration again on each SIGHUP.
-async fn reload_on_signal(lb: Arc<Balancer>) {
+async fn reload_on_signal(lb: Arc<Balancer>, system: Arc<Notifier>) {
     let Ok(mut hangup) = signal(SignalKind::hangup()) else { return };
     while hangup.recv().await.is_some() {
+        system.reloading();
         // The reason is logged where it is found.
         let _ = reload::reload(&lb, "SIGHUP");
+        system.ready();
     }
 }
 
@@ -247,43 +332,61 @@ async fn show_life(system: &Notifier) {
     }
 }
 
-/// Waits for SIGTERM, SIGINT, SIGQUIT or, as HAProxy's soft stop, SIGUSR1.
-async fn told_to_stop() {
-    let kinds = [
-        SignalKind::terminate(),
-        SignalKind::interrupt(),
-        SignalKind::quit(),
-        SignalKind::user_defined1(),
-    ];
-    let signals: Result<Vec<_>, _> = kinds.into_iter().map(signal).collect();
-    let Ok(mut signals) = signals else {
+/// What ends the process: SIGUSR1 is HAProxy's soft stop, SIGQUIT does not wait for anybody.
+const STOPS: [SignalKind; 4] = [
+    SignalKind::terminate(),
+    SignalKind::interrupt(),
+    SignalKind::quit(),
+    SignalKind::user_defined1(),
+];
+/// What ends a drain.
+const HURRIES: [SignalKind; 2] = [SignalKind::interrupt(), SignalKind::quit()];
+
+/// Waits for one of these signals.
+async fn told_to_stop(kinds: &[SignalKind]) -> SignalKind {
+    let signals: Result<Vec<_>, _> = kinds.iter().map(|kind| Ok((*kind, signal(*kind)?))).collect();
+    let signals: Result<Vec<_>, std::io::Error> = signals;
+    let Ok(signals) = signals else {
         tracing::error!("signals cannot be watched");
         return std::future::pending().await;
     };
     let mut any = tokio::task::JoinSet::new();
-    for mut one in signals.drain(..) {
-        any.spawn(async move { one.recv().await });
+    for (kind, mut one) in signals {
+        any.spawn(async move {
+            one.recv().await;
+            kind
+        });
     }
-    any.join_next().await;
+    match any.join_next().await {
+        Some(Ok(kind)) => kind,
+        _ => std::future::pending().await,
+    }
 }
 
 /// Stops accepting, closes idle clients, lets running streams finish, and ends what is left at the limit.
-async fn drain(lb: &Balancer, signals: bool) {
+async fn drain(lb: &Balancer) {
     lb.draining.cancel();
     let topology = lb.topology.load_full();
-    let delay = topology.frontends.iter().map(|f| f.options.shutdown_delay).max();
-    tokio::time::sleep(delay.unwrap_or_default()).await;
+    if !lb.handed_over.is_cancelled() {
+        let delay = topology.frontends.iter().map(|f| f.options.shutdown_delay).max();
+        tokio::time::sleep(delay.unwrap_or_default()).await;
+    }
     lb.closed.cancel();
+    lb.sockets.close(|owner| owner.frontend.is_some());
     let gone = async {
         while lb.clients() > 0 {
-            lb.registers.iter().for_each(|r| r.drain());
+            // A client may be about to send its next request: after a handover, which nobody should notice, it gets an
+            // answer that says it is the last.
+            if !lb.handed_over.is_cancelled() {
+                lb.registers.iter().for_each(|r| r.drain());
+            }
             tokio::time::sleep(DRAIN_LOOK).await;
         }
     };
     let limit = topology.config.global.hard_stop_after;
     let drained = tokio::select! {
         drained = tokio::time::timeout(limit, gone) => drained.is_ok(),
-        () = told_to_stop(), if signals => false,
+        _ = told_to_stop(&HURRIES), if lb.is_service => false,
     };
     if !drained {
         tracing::warn!(clients = lb.clients(), "clients were cut at the end of the drain");

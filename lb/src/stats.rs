@@ -54,7 +54,18 @@ macro_rules! counters {
         #[derive(Clone, Debug, Default, PartialEq, Eq)]
         pub(crate) struct Totals { $($(#[$doc])* pub(crate) $name: u64,)* }
 
+        impl Shard {
+            /// Adds a number to each count by its name; only while nobody else writes.
+            fn restore(&self, of: impl Fn(&str) -> u64) {
+                $(self.$name.add(of(stringify!($name)));)*
+            }
+        }
+
         impl Totals {
+            /// Each sum with its name.
+            pub(crate) fn named(&self) -> Vec<(&'static str, u64)> {
+                vec![$((stringify!($name), self.$name),)*]
+            }
             fn add(&mut self, shard: &Shard) { $(self.$name += shard.$name.get();)* }
             /// The difference to an earlier reading.
             #[must_use]
@@ -205,6 +216,11 @@ pub(crate) struct Meter {
 }
 
 impl Meter {
+    /// A meter of a total that has stood at `total` for a while.
+    fn from(total: u64) -> Self {
+        Meter { ring: [total; SAMPLES], ..Meter::default() }
+    }
+
     /// Takes in the total, a tenth of a second after the last call.
     pub(crate) fn sample(&mut self, total: u64) {
         self.rate = total.saturating_sub(self.ring[self.next]);
@@ -344,6 +360,15 @@ impl Counters {
         let mut meters = lock(&self.meters);
         meters.sessions.sample(raw.total);
         meters.requests.sample(raw.requests);
+    }
+
+    /// Takes in the sums of a process before, by their names; before the first stream.
+    pub(crate) fn restore(&self, of: impl Fn(&str) -> u64) {
+        self.shards[0].restore(of);
+        let raw = self.raw();
+        let mut meters = lock(&self.meters);
+        meters.sessions = Meter::from(raw.total);
+        meters.requests = Meter::from(raw.requests);
     }
 
     /// Rates now.

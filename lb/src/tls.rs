@@ -6,7 +6,8 @@ use std::sync::Arc;
 use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
-use rustls::server::WebPkiClientVerifier;
+use rustls::server::{ClientHello, ResolvesServerCert, WebPkiClientVerifier};
+use rustls::sign::CertifiedKey;
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 
@@ -56,12 +57,62 @@ fn roots(path: &Path) -> Result<RootCertStore, TlsError> {
     Ok(roots)
 }
 
-/// What a frontend offers: TLS 1.2 and 1.3, HTTP/1.1.
+/// What an address offers to clients.
+#[derive(Clone)]
+pub(crate) struct Offer {
+    /// Makes connections.
+    pub acceptor: TlsAcceptor,
+    /// Header that tells the server who the client is.
+    pub client_header: Option<String>,
+}
+
+/// A certificate with its key, and what tells whether it fits a name.
+struct Certificate {
+    key: Arc<CertifiedKey>,
+    leaf: CertificateDer<'static>,
+}
+
+impl Certificate {
+    fn load(chain: &Path, key_file: &Path) -> Result<Self, TlsError> {
+        let chain = certificates(chain)?;
+        let leaf = chain.first().cloned();
+        let key = CertifiedKey::from_der(chain, key(key_file)?, &provider())?;
+        let leaf = leaf.ok_or(rustls::Error::NoCertificatesPresented)?;
+        Ok(Certificate { key: Arc::new(key), leaf })
+    }
+
+    fn fits(&self, name: &ServerName<'_>) -> bool {
+        let parsed = rustls::server::ParsedCertificate::try_from(&self.leaf);
+        parsed.is_ok_and(|cert| rustls::client::verify_server_name(&cert, name).is_ok())
+    }
+}
+
+/// Chooses by the name that the client asks for; the first certificate where none fits.
+struct ByName(Vec<Certificate>);
+
+impl std::fmt::Debug for ByName {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "ByName({})", self.0.len())
+    }
+}
+
+impl ResolvesServerCert for ByName {
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        let name = hello.server_name().and_then(|name| ServerName::try_from(name).ok());
+        let fitting = name.and_then(|name| self.0.iter().find(|c| c.fits(&name)));
+        fitting.or(self.0.first()).map(|certificate| certificate.key.clone())
+    }
+}
+
+/// What an address offers: TLS 1.2 and 1.3, HTTP/1.1 and, if wanted, HTTP/2.
 /// # Errors
 /// [`TlsError`] names the file.
-pub(crate) fn acceptor(options: &TlsBind) -> Result<TlsAcceptor, TlsError> {
-    let builder =
-        ServerConfig::builder_with_provider(provider()).with_safe_default_protocol_versions()?;
+pub(crate) fn offer(options: &TlsBind, http2: bool) -> Result<Offer, TlsError> {
+    let builder = ServerConfig::builder_with_provider(provider());
+    let builder = match options.only_13 {
+        true => builder.with_protocol_versions(&[&rustls::version::TLS13])?,
+        false => builder.with_safe_default_protocol_versions()?,
+    };
     let builder = match (&options.client_ca, options.verify) {
         (Some(ca), ClientVerify::Optional | ClientVerify::Required) => {
             let roots = Arc::new(roots(ca)?);
@@ -74,10 +125,16 @@ pub(crate) fn acceptor(options: &TlsBind) -> Result<TlsAcceptor, TlsError> {
         }
         _ => builder.with_no_client_auth(),
     };
-    let chain = certificates(&options.certificate)?;
-    let mut config = builder.with_single_cert(chain, key(&options.key)?)?;
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    Ok(TlsAcceptor::from(Arc::new(config)))
+    let first = std::iter::once((&options.certificate, &options.key));
+    let more = options.more.iter().map(|(certificate, key)| (certificate, key));
+    let all = first.chain(more).map(|(c, k)| Certificate::load(c, k)).collect::<Result<_, _>>()?;
+    let mut config = builder.with_cert_resolver(Arc::new(ByName(all)));
+    config.alpn_protocols = match http2 {
+        true => vec![b"h2".to_vec(), b"http/1.1".to_vec()],
+        false => vec![b"http/1.1".to_vec()],
+    };
+    let acceptor = TlsAcceptor::from(Arc::new(config));
+    Ok(Offer { acceptor, client_header: options.client_header.clone() })
 }
 
 /// How one server is spoken to.

@@ -33,6 +33,8 @@ pub(crate) enum Fired {
     Drained,
     /// The server was marked down.
     ServerDown,
+    /// Others wait for the place of a client that sends no request.
+    Crowded,
 }
 
 /// One connection as the sweep sees it. Only the connection's own thread writes phase and progress.
@@ -59,6 +61,8 @@ pub(crate) struct About {
     pub frontend: String,
     /// Uptime in ms at which it came.
     pub since_ms: u64,
+    /// `h1` or `h2`.
+    pub protocol: &'static str,
 }
 
 impl Watch {
@@ -115,7 +119,8 @@ impl Watch {
             1 => Some(Fired::Timeout),
             2 => Some(Fired::Killed),
             3 => Some(Fired::Drained),
-            _ => Some(Fired::ServerDown),
+            4 => Some(Fired::ServerDown),
+            _ => Some(Fired::Crowded),
         }
     }
 
@@ -203,6 +208,24 @@ impl Register {
         }
     }
 
+    /// Lets clients go that have been waited for `patience_ms` for a whole request header. Says how many.
+    pub(crate) fn make_room(&self, now_ms: u64, patience_ms: u64) -> u64 {
+        let mut gone = 0;
+        for entry in lock(&self.entries).iter().flatten() {
+            let state = entry.watch.state.load(Relaxed);
+            let phase = state & 0xff;
+            let waits = phase == Phase::Idle as u64 || phase == Phase::Head as u64;
+            let stays = state != entry.state
+                || now_ms.saturating_sub(entry.since_ms) < patience_ms
+                || entry.watch.fired().is_some();
+            if waits && !stays {
+                entry.watch.fire(Fired::Crowded);
+                gone += 1;
+            }
+        }
+        gone
+    }
+
     /// Wakes every idle connection because the balancer stops.
     pub(crate) fn drain(&self) {
         for entry in lock(&self.entries).iter().flatten().filter(|e| e.watch.is_idle()) {
@@ -250,6 +273,22 @@ mod tests {
         let body = register.add();
         body.watch.enter(Phase::Client, Duration::from_secs(1));
         assert_eq!(fired_at(&register, &body.watch, &[300, 800]), Some(1800));
+    }
+
+    #[test]
+    fn room_is_made_by_those_who_send_no_request() {
+        let register = Arc::new(Register::default());
+        let (idle, busy) = (register.add(), register.add());
+        idle.watch.enter(Phase::Idle, Duration::from_secs(10));
+        busy.watch.enter(Phase::Server, Duration::from_secs(10));
+        register.sweep(0);
+        assert_eq!(register.make_room(900, 1000), 0);
+        let late = register.add();
+        late.watch.enter(Phase::Head, Duration::from_secs(10));
+        register.sweep(900);
+        assert_eq!(register.make_room(1000, 1000), 1);
+        assert_eq!((idle.watch.fired(), busy.watch.fired()), (Some(Fired::Crowded), None));
+        assert_eq!((register.make_room(1000, 1000), late.watch.fired()), (0, None));
     }
 
     #[test]

@@ -19,6 +19,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 
+use crate::errors;
 use crate::tls::TlsClient;
 use crate::watch::{Phase, Watch};
 
@@ -41,6 +42,8 @@ struct Inner {
     head: HeadReader,
     read_bytes: u64,
     written_bytes: u64,
+    /// What was read first since the counts were taken, for those who look for errors.
+    seen: Vec<u8>,
 }
 
 /// What is done to the bytes of a request header on their way to the parser.
@@ -75,7 +78,9 @@ impl Wire {
 
     fn new(io: Io, watch: Arc<Watch>) -> Self {
         let head = HeadReader::default();
-        Wire(Arc::new(Mutex::new(Inner { io, watch, head, read_bytes: 0, written_bytes: 0 })))
+        let (read_bytes, written_bytes, seen) = (0, 0, Vec::new());
+        let inner = Inner { io, watch, head, read_bytes, written_bytes, seen };
+        Wire(Arc::new(Mutex::new(inner)))
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -145,7 +150,13 @@ impl Wire {
     /// Bytes read and written since the last call.
     pub(crate) fn take_counts(&self) -> (u64, u64) {
         let mut inner = self.lock();
+        inner.seen.clear();
         (std::mem::take(&mut inner.read_bytes), std::mem::take(&mut inner.written_bytes))
+    }
+
+    /// The first bytes read since the counts were taken.
+    pub(crate) fn seen(&self) -> Vec<u8> {
+        self.lock().seen.clone()
     }
 
     /// Writes all of `head` and `pieces` in as few packets as fit.
@@ -236,6 +247,10 @@ impl Inner {
         let n = out.filled().len() - before;
         if n > 0 {
             self.read_bytes += n as u64;
+            let room = errors::KEPT.saturating_sub(self.seen.len());
+            if room > 0 {
+                self.seen.extend_from_slice(&out.filled()[before..before + n.min(room)]);
+            }
             if self.head.on {
                 self.head_bytes(out, before);
             } else {

@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 
 use crate::backend::{Admin, Backend};
 use crate::balancer::Balancer;
@@ -24,13 +25,16 @@ fn facts(lb: &Balancer) -> Vec<(&'static str, String)> {
     );
     let fronts = || topology.frontends.iter();
     let sum = |f: &dyn Fn(&crate::balancer::Frontend) -> u64| fronts().map(|x| f(x)).sum::<u64>();
-    let maxconn = u64::from(topology.config.global.maxconn);
+    let hard_maxconn = u64::from(topology.config.global.maxconn);
+    let maxconn = u64::from(lb.maxconn.load(Relaxed));
     let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current.unwrap_or(0);
     let rate = sum(&|f| f.counters.meters().sessions.rate);
     let rate_max = sum(&|f| f.counters.meters().sessions.max);
     let bytes_out = sum(&|f| f.counters.totals().bytes_out);
     let node = rustix::system::uname().nodename().to_string_lossy().into_owned();
     let number = |n: u64| n.to_string();
+    let load = *lb.load.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let limited = u64::from(lb.conn_rate.load(Relaxed));
     vec![
         ("Name", "HAProxy".to_owned()),
         ("Version", version(lb)),
@@ -46,26 +50,26 @@ fn facts(lb: &Balancer) -> Vec<(&'static str, String)> {
         ("Ulimit-n", number(limit)),
         ("Maxsock", number(limit)),
         ("Maxconn", number(maxconn)),
-        ("Hard_maxconn", number(maxconn)),
+        ("Hard_maxconn", number(hard_maxconn)),
         ("CurrConns", number(u64::from(lb.clients()))),
         ("CumConns", number(sum(&|f| f.counters.totals().total))),
         ("CumReq", number(sum(&|f| f.counters.totals().requests))),
         ("ConnRate", number(rate)),
-        ("ConnRateLimit", number(0)),
+        ("ConnRateLimit", number(limited)),
         ("MaxConnRate", number(rate_max)),
         ("SessRate", number(rate)),
-        ("SessRateLimit", number(0)),
+        ("SessRateLimit", number(limited)),
         ("MaxSessRate", number(rate_max)),
         ("Tasks", number(u64::from(lb.clients()) + 2)),
         ("Run_queue", number(0)),
-        ("Idle_pct", number(100)),
+        ("Idle_pct", number(load.idle_percent())),
         ("node", node),
         ("Stopping", number(u64::from(lb.draining.is_cancelled()))),
-        ("Jobs", number(u64::from(lb.clients()) + topology.frontends.len() as u64)),
-        ("Listeners", number(topology.frontends.len() as u64)),
+        ("Jobs", number(u64::from(lb.clients()) + lb.sockets.count() as u64)),
+        ("Listeners", number(lb.sockets.count() as u64)),
         ("DroppedLogs", number(lb.log.dropped())),
         ("TotalBytesOut", number(bytes_out)),
-        ("BytesOutRate", number(0)),
+        ("BytesOutRate", number(load.bytes_per_s())),
         ("Build info", version(lb)),
         ("Start_time_sec", lb.started.as_second().to_string()),
     ]
@@ -178,7 +182,7 @@ pub(super) fn servers_conn(lb: &Balancer, name: Option<&str>) -> String {
             let target = server.target();
             let address = target.address.map_or("-".to_owned(), |a| a.ip().to_string());
             let port = target.address.map_or(0, |a| a.port());
-            let idle = server.idle().load(std::sync::atomic::Ordering::Relaxed);
+            let idle = server.idle().load(Relaxed);
             let _ = writeln!(
                 out,
                 "{}/{} {}/{} {address} {port} - {} {} {} {} 0 {idle} -1 {idle}",
@@ -194,6 +198,42 @@ pub(super) fn servers_conn(lb: &Balancer, name: Option<&str>) -> String {
         }
     }
     out
+}
+
+/// `show peers`: what each server said of itself last.
+pub(super) fn peers(lb: &Balancer) -> String {
+    let mut out = "# be_name srv_name version config members clock_ahead_s\n".to_owned();
+    for backend in &lb.topology.load().backends {
+        for server in &backend.servers {
+            let (pool, name) = (&backend.options.name, server.name());
+            let _ = match server.node() {
+                Some(node) => writeln!(
+                    out,
+                    "{pool} {name} {} {:016x} {} {}",
+                    node.version, node.config, node.members, node.ahead_s
+                ),
+                None => writeln!(out, "{pool} {name} - - - -"),
+            };
+        }
+    }
+    out
+}
+
+/// `show env`: what the process was started with, but for what is secret.
+pub(super) fn environment(wanted: Option<&str>) -> String {
+    let all = std::env::vars_os().map(|(name, value)| {
+        (name.to_string_lossy().into_owned(), value.to_string_lossy().into_owned())
+    });
+    let mut lines: Vec<_> = all
+        .filter(|(name, _)| wanted.is_none_or(|w| w == name))
+        .map(|(name, value)| {
+            let words = ["TOKEN", "SECRET", "PASSWORD", "KEY"];
+            let is_secret = words.iter().any(|w| name.to_ascii_uppercase().contains(w));
+            format!("{name}={}\n", if is_secret { "<secret>" } else { &value })
+        })
+        .collect();
+    lines.sort_unstable();
+    if lines.is_empty() { "Variable not found\n".to_owned() } else { lines.concat() }
 }
 
 /// `show sess`.
@@ -213,8 +253,9 @@ pub(super) fn sessions(lb: &Balancer, id: Option<&str>) -> String {
             .and_then(|b| b.servers.iter().find(|s| u64::from(s.id) == serving & 0xffff_ffff));
         let _ = writeln!(
             out,
-            "{:#x}: proto=tcpv4 src={} fe={} be={} srv={} age={}s",
+            "{:#x}: proto={} src={} fe={} be={} srv={} age={}s",
             about.id,
+            if about.protocol == "h2" { "tcpv4-h2" } else { "tcpv4" },
             about.client,
             about.frontend,
             backend.map_or("<NONE>", |b| &b.options.name),

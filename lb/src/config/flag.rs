@@ -80,12 +80,12 @@ pub fn from_flags(mut config: Config, flags: &Flags) -> Config {
     if let Some(frontend) =
         config.frontends.first_mut().filter(|_| !flags.listen_address.is_empty())
     {
-        frontend.bind = flags.listen_address.iter().map(|a| bind(a)).collect();
+        frontend.bind = flags.listen_address.iter().map(|a| BindOptions::new(a)).collect();
     }
     match flags.stats_listen_address.as_deref() {
         Some("") => config.stats = None,
         Some(address) => {
-            config.stats.get_or_insert_default().bind = vec![bind(address)];
+            config.stats.get_or_insert_default().bind = vec![BindOptions::new(address)];
         }
         None => {}
     }
@@ -101,8 +101,10 @@ pub fn from_flags(mut config: Config, flags: &Flags) -> Config {
         }
         None => {}
     }
-    config.log.format = flags.log_format.unwrap_or(config.log.format);
-    config.log.level = flags.log_level.unwrap_or(config.log.level);
+    for log in &mut config.log {
+        log.format = flags.log_format.unwrap_or(log.format);
+        log.level = flags.log_level.unwrap_or(log.level);
+    }
     config.global.threads = flags.threads.unwrap_or(config.global.threads);
     config.global.daemon |= flags.daemon;
     config.global.pid_file = flags.pid_file.clone().or(config.global.pid_file);
@@ -113,10 +115,6 @@ fn server((position, flag): (usize, &ServerFlag)) -> ServerOptions {
     let name = flag.name.clone().unwrap_or_else(|| format!("alertmanager{}", position + 1));
     let plain = ServerOptions::new(&name, &flag.address);
     ServerOptions { weight: flag.weight, backup: flag.backup, ..plain }
-}
-
-fn bind(address: &str) -> BindOptions {
-    BindOptions { address: address.to_owned() }
 }
 
 #[cfg(test)]

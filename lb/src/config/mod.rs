@@ -1,14 +1,19 @@
 //! What the balancer was told to do, complete and checked. No option is left open here; the YAML shapes are elsewhere.
 
 mod flag;
+mod front;
+mod log;
 mod read;
 
 use std::path::PathBuf;
 use std::time::Duration;
 
+use tocsin_service::secret::Secret;
+
 pub use crate::cidr::{BadCidr, Cidr};
 pub use flag::{BadServer, ServerFlag, from_flags};
 pub(crate) use flag::{is_host_port, is_name};
+pub(crate) use log::FACILITIES;
 pub use read::{load, parse};
 
 /// The whole configuration.
@@ -16,8 +21,8 @@ pub use read::{load, parse};
 pub struct Config {
     /// Limits and identity of the process.
     pub global: Global,
-    /// The access log.
-    pub log: Log,
+    /// Where the access log goes; one line each to every one.
+    pub log: Vec<Log>,
     /// The admin socket, if one is wanted.
     pub admin_socket: Option<AdminSocket>,
     /// Where clients connect.
@@ -39,6 +44,12 @@ pub struct Global {
     pub daemon: bool,
     /// File for the process id.
     pub pid_file: Option<PathBuf>,
+    /// Who the process becomes once its sockets are bound, if it was started as root: a name or a number.
+    pub user: Option<String>,
+    /// Its group likewise.
+    pub group: Option<String>,
+    /// Directory out of which nothing can be opened once the sockets are bound.
+    pub chroot: Option<PathBuf>,
     /// Longest drain on stop.
     pub hard_stop_after: Duration,
     /// Version told to tools that ask for HAProxy's.
@@ -72,6 +83,8 @@ pub enum LogLevel {
     Debug,
     /// One line a stream, as HAProxy.
     Info,
+    /// Only what happens to servers, and streams that went wrong where those are told apart.
+    Notice,
     /// Only lines of streams that went wrong.
     Warn,
     /// Only lines of streams that went wrong.
@@ -87,9 +100,31 @@ pub enum LogTo {
     Stderr,
     /// A file, appended to.
     File(PathBuf),
+    /// A syslog server: one datagram a line.
+    Udp(String),
+    /// The socket of a syslog daemon: one datagram a line.
+    Unix(PathBuf),
 }
 
-/// The access log.
+impl LogTo {
+    /// Whether it is a syslog server, which takes one message a datagram.
+    pub fn is_syslog(&self) -> bool {
+        matches!(self, LogTo::Udp(_) | LogTo::Unix(_))
+    }
+}
+
+/// What stands before each line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogPrefix {
+    /// Nothing.
+    None,
+    /// `<134>Nov 22 19:13:13 tag[pid]: `, as HAProxy sends.
+    Rfc3164,
+    /// `<134>1 2026-11-22T19:13:13.559+00:00 host tag pid - - `.
+    Rfc5424,
+}
+
+/// One place for the access log.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Log {
     /// Where it goes.
@@ -98,6 +133,28 @@ pub struct Log {
     pub format: LogFormat,
     /// Least severity.
     pub level: LogLevel,
+    /// What stands before each line.
+    pub prefix: LogPrefix,
+    /// Syslog's facility, 0 to 23; 16 is `local0`.
+    pub facility: u8,
+    /// The program's name in the prefix.
+    pub tag: String,
+    /// Whether streams that went wrong are errors, and not just lines as any other.
+    pub separate_errors: bool,
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Log {
+            to: LogTo::Stdout,
+            format: LogFormat::Httplog,
+            level: LogLevel::Info,
+            prefix: LogPrefix::None,
+            facility: 16,
+            tag: "tocsin-lb".to_owned(),
+            separate_errors: false,
+        }
+    }
 }
 
 /// The admin socket.
@@ -107,6 +164,8 @@ pub struct AdminSocket {
     pub path: PathBuf,
     /// Permission bits.
     pub mode: u32,
+    /// `USER`, `USER:GROUP` or `:GROUP` to whom it is given.
+    pub owner: Option<String>,
     /// What its clients may do.
     pub level: Level,
     /// Idle clients are dropped after it.
@@ -196,7 +255,7 @@ pub struct FrontendOptions {
     pub name: String,
     /// Addresses to bind.
     pub bind: Vec<BindOptions>,
-    /// TLS, for all its addresses.
+    /// TLS, for those of its addresses that do not say their own.
     pub tls: Option<TlsBind>,
     /// Connections at once.
     pub maxconn: u32,
@@ -204,6 +263,10 @@ pub struct FrontendOptions {
     pub forward_for: ForwardFor,
     /// Whether `X-Forwarded-Proto` is set.
     pub forwarded_proto: bool,
+    /// Name for `Via`, empty for no such header.
+    pub via: String,
+    /// Users, if only those are served.
+    pub basic_auth: Option<BasicAuth>,
     /// Connections without a byte are not logged.
     pub dont_log_null: bool,
     /// Sizes.
@@ -225,6 +288,38 @@ pub struct FrontendOptions {
 pub struct BindOptions {
     /// As written.
     pub address: String,
+    /// TLS for this address; without it the frontend's.
+    pub tls: Option<TlsBind>,
+    /// Whether connections from `proxy_from` must begin with a PROXY header.
+    pub accept_proxy: bool,
+    /// Whether HTTP/2 is offered where there is TLS.
+    pub http2: bool,
+    /// Whether `[::]` takes IPv6 only.
+    pub v6only: bool,
+}
+
+impl BindOptions {
+    /// An address with all defaults.
+    pub fn new(address: &str) -> Self {
+        BindOptions {
+            address: address.to_owned(),
+            tls: None,
+            accept_proxy: true,
+            http2: true,
+            v6only: false,
+        }
+    }
+}
+
+/// Users and their passwords.
+#[derive(Clone, Debug, PartialEq)]
+pub struct BasicAuth {
+    /// File of the form of the node's web configuration: `basic_auth_users`, bcrypt hashes by name.
+    pub users_file: Option<PathBuf>,
+    /// Further users with their bcrypt hashes.
+    pub users: Vec<(String, Secret)>,
+    /// Told to the client.
+    pub realm: String,
 }
 
 /// The forwarding header.
@@ -236,6 +331,8 @@ pub struct ForwardFor {
     pub header: String,
     /// Only where the request has none.
     pub if_none: bool,
+    /// Clients for whom it is not appended.
+    pub except: Vec<Cidr>,
 }
 
 /// How a server is chosen.
@@ -264,12 +361,50 @@ impl Balance {
 }
 
 /// Which failures are tried again, beside the rule for alert posts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RetryOn {
     /// No connection: nothing was sent.
     pub conn_failure: bool,
-    /// Closed before a byte of the answer, for GET and HEAD.
+    /// Closed before a byte of the answer: GET and HEAD, or with `junk_response` and the like whatever is idempotent.
     pub empty_response: bool,
+    /// An answer that is cut within its header or is not HTTP.
+    pub junk_response: bool,
+    /// No header of an answer in time.
+    pub response_timeout: bool,
+    /// Answers with these statuses.
+    pub statuses: Vec<u16>,
+}
+
+impl RetryOn {
+    /// Statuses that may be tried again, those of `all-retryable-errors` first.
+    pub const STATUSES: [u16; 11] = [500, 502, 503, 504, 408, 425, 401, 403, 404, 429, 501];
+
+    /// Nothing.
+    pub fn nothing() -> Self {
+        RetryOn {
+            conn_failure: false,
+            empty_response: false,
+            junk_response: false,
+            response_timeout: false,
+            statuses: Vec::new(),
+        }
+    }
+
+    /// HAProxy's `all-retryable-errors`.
+    pub fn all() -> Self {
+        RetryOn {
+            conn_failure: true,
+            empty_response: true,
+            junk_response: true,
+            response_timeout: true,
+            statuses: RetryOn::STATUSES[..6].to_vec(),
+        }
+    }
+
+    /// Whether something is tried again for which a request must be kept.
+    pub fn keeps_requests(&self) -> bool {
+        self.junk_response || self.response_timeout || !self.statuses.is_empty()
+    }
 }
 
 /// Where an alert post goes.
@@ -323,6 +458,8 @@ pub struct CheckOptions {
     pub init: InitialHealth,
     /// 404 takes a server out of the balance without bringing it down.
     pub disable_on_404: bool,
+    /// Whether a server that is spoken to over TLS is checked over TLS, too.
+    pub tls: bool,
 }
 
 /// Health of a server before its first check.
@@ -394,6 +531,8 @@ pub struct BackendOptions {
     pub check: CheckOptions,
     /// What is learnt from traffic.
     pub observe: Observe,
+    /// Whether the streams of a server end when it is marked down.
+    pub shut_when_down: bool,
     /// Deadlines.
     pub timeouts: Timeouts,
     /// Idle connections a thread keeps.
@@ -417,6 +556,10 @@ pub struct ServerOptions {
     pub weight: u32,
     /// Streams at once, 0 for no limit.
     pub maxconn: u32,
+    /// Requests that may wait for this very server, 0 for no limit.
+    pub maxqueue: u32,
+    /// Checks of its own; without them the backend's.
+    pub health: Option<CheckOptions>,
     /// Used only where no other is up.
     pub backup: bool,
     /// Ramp after it came up.
@@ -436,10 +579,31 @@ pub struct TlsBind {
     pub certificate: PathBuf,
     /// PEM of its key.
     pub key: PathBuf,
+    /// Further certificates and keys, for clients that ask for one of their names.
+    pub more: Vec<(PathBuf, PathBuf)>,
     /// PEM of the CA of clients.
     pub client_ca: Option<PathBuf>,
     /// Whether clients must have a certificate.
     pub verify: ClientVerify,
+    /// TLS 1.3 only.
+    pub only_13: bool,
+    /// Header that tells the server the common name of the client's certificate; never passed on from a client.
+    pub client_header: Option<String>,
+}
+
+impl TlsBind {
+    /// One certificate for every client.
+    pub fn new(certificate: PathBuf, key: PathBuf) -> Self {
+        TlsBind {
+            certificate,
+            key,
+            more: Vec::new(),
+            client_ca: None,
+            verify: ClientVerify::None,
+            only_13: false,
+            client_header: None,
+        }
+    }
 }
 
 /// Whether clients must have a certificate.
@@ -475,6 +639,8 @@ pub enum AdminMode {
     Off,
     /// Whoever has the token.
     Token,
+    /// Users with their passwords.
+    Basic,
     /// Everybody, as HAProxy's `stats admin if TRUE`.
     Any,
 }
@@ -494,6 +660,14 @@ pub struct StatsOptions {
     pub admin: AdminMode,
     /// File with the token.
     pub token_file: Option<PathBuf>,
+    /// Users for the mode `basic`, and whom the page is for if it is not for all.
+    pub users: Option<BasicAuth>,
+    /// Whether only users may read it; the balancer's own health is told to all.
+    pub users_only: bool,
+    /// Further targets of the page, such as `/haproxy?stats`.
+    pub alias: Vec<String>,
+    /// Names under which the listener answers; empty for any.
+    pub hosts: Vec<String>,
     /// Whether addresses are shown.
     pub legends: bool,
     /// Whether `/metrics` has HAProxy's names.
@@ -505,7 +679,7 @@ impl Default for Config {
     fn default() -> Self {
         Config {
             global: Global::default(),
-            log: Log { to: LogTo::Stdout, format: LogFormat::Httplog, level: LogLevel::Info },
+            log: vec![Log::default()],
             admin_socket: Some(AdminSocket::default()),
             frontends: vec![FrontendOptions::named("alertmanager_frontend")],
             backends: vec![BackendOptions::named("alertmanager_backend")],
@@ -521,6 +695,9 @@ impl Default for Global {
             threads: 0,
             daemon: false,
             pid_file: None,
+            user: None,
+            group: None,
+            chroot: None,
             hard_stop_after: Duration::from_secs(30),
             compat_version: "2.6.12".to_owned(),
             watchdog: None,
@@ -533,6 +710,7 @@ impl Default for AdminSocket {
         AdminSocket {
             path: PathBuf::from("/run/tocsin-lb/lb.sock"),
             mode: 0o660,
+            owner: None,
             level: Level::Admin,
             timeout: Duration::from_secs(30),
             maxconn: 10,
@@ -546,15 +724,18 @@ impl FrontendOptions {
     pub fn named(name: &str) -> Self {
         FrontendOptions {
             name: name.to_owned(),
-            bind: vec![BindOptions { address: "*:9093".to_owned() }],
+            bind: vec![BindOptions::new("*:9093")],
             tls: None,
             maxconn: 3000,
             forward_for: ForwardFor {
                 enabled: true,
                 header: "X-Forwarded-For".to_owned(),
                 if_none: false,
+                except: Vec::new(),
             },
             forwarded_proto: false,
+            via: String::new(),
+            basic_auth: None,
             dont_log_null: true,
             limits: Limits::default(),
             timeouts: Timeouts::default(),
@@ -575,7 +756,7 @@ impl BackendOptions {
             keep_alive: true,
             retries: 3,
             redispatch: true,
-            retry_on: RetryOn { conn_failure: true, empty_response: true },
+            retry_on: RetryOn { conn_failure: true, empty_response: true, ..RetryOn::nothing() },
             connect_try: Duration::from_secs(2),
             alerts: AlertOptions {
                 mode: AlertMode::Auto,
@@ -589,6 +770,7 @@ impl BackendOptions {
                 error_limit: 10,
                 on_error: OnError::FailCheck,
             },
+            shut_when_down: false,
             timeouts: Timeouts::default(),
             pool_size: 128,
             pool_idle: Duration::from_secs(8),
@@ -613,6 +795,7 @@ impl Default for CheckOptions {
             spread: 5,
             init: InitialHealth::Up,
             disable_on_404: false,
+            tls: true,
         }
     }
 }
@@ -625,6 +808,8 @@ impl ServerOptions {
             address: address.to_owned(),
             weight: 1,
             maxconn: 0,
+            maxqueue: 0,
+            health: None,
             backup: false,
             slow_start: Duration::ZERO,
             disabled: false,
@@ -637,12 +822,16 @@ impl ServerOptions {
 impl Default for StatsOptions {
     fn default() -> Self {
         StatsOptions {
-            bind: vec![BindOptions { address: "*:8404".to_owned() }],
+            bind: vec![BindOptions::new("*:8404")],
             uri: "/stats".to_owned(),
             refresh: Duration::from_secs(30),
             maxconn: 100,
             admin: AdminMode::Token,
             token_file: None,
+            users: None,
+            users_only: false,
+            alias: Vec::new(),
+            hosts: Vec::new(),
             legends: true,
             haproxy_metrics: true,
         }

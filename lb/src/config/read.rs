@@ -7,11 +7,12 @@ use tocsin_service::mistake::{Mistake, Mistakes};
 use tocsin_service::yaml::{self, Field, Section};
 
 use super::flag::{is_host_port, is_name};
+use super::front::{basic_auth, binds, frontend};
+use super::log::logs;
 use super::{
-    AdminMode, AdminSocket, AlertMode, AlertOptions, BackendOptions, BadCidr, Balance, BindOptions,
-    CheckOptions, Cidr, ClientVerify, Config, ForwardFor, FrontendOptions, Global, InitialHealth,
-    Level, Limits, Log, LogFormat, LogLevel, LogTo, Observe, ObserveMode, OnError, RetryOn,
-    ServerOptions, StatsOptions, Timeouts, TlsBind, TlsServer, Watchdog,
+    AdminMode, AdminSocket, AlertMode, AlertOptions, BackendOptions, Balance, CheckOptions, Config,
+    FrontendOptions, Global, InitialHealth, Level, Observe, ObserveMode, OnError, RetryOn,
+    ServerOptions, StatsOptions, Timeouts, TlsServer, Watchdog,
 };
 
 /// Reads and checks a file.
@@ -67,7 +68,7 @@ fn root(section: &Section<'_>) -> Config {
         _ => Some(stats(&section.section_or_empty("stats"))),
     };
     let global_section = section.section_or_empty("global");
-    let log = log(&global_section);
+    let log = logs(&global_section);
     Config {
         global: global(&global_section),
         log,
@@ -91,7 +92,7 @@ fn unique<'a>(section: &Section<'_>, what: &str, names: impl Iterator<Item = &'a
     }
 }
 
-fn number<T: TryFrom<u64>>(section: &Section<'_>, key: &'static str, default: T) -> T {
+pub(super) fn number<T: TryFrom<u64>>(section: &Section<'_>, key: &'static str, default: T) -> T {
     let Some(field) = section.given(key) else { return default };
     let Some(value) = field.unsigned() else { return default };
     T::try_from(value).unwrap_or_else(|_| {
@@ -101,7 +102,12 @@ fn number<T: TryFrom<u64>>(section: &Section<'_>, key: &'static str, default: T)
 }
 
 /// One of several words.
-fn word<T: Copy>(section: &Section<'_>, key: &'static str, words: &[(&str, T)], default: T) -> T {
+pub(super) fn word<T: Copy>(
+    section: &Section<'_>,
+    key: &'static str,
+    words: &[(&str, T)],
+    default: T,
+) -> T {
     let Some(field) = section.given(key) else { return default };
     let Some(text) = field.text() else { return default };
     match words.iter().find(|(name, _)| *name == text) {
@@ -115,7 +121,7 @@ fn word<T: Copy>(section: &Section<'_>, key: &'static str, words: &[(&str, T)], 
 }
 
 /// A size such as `16KiB`, `64MiB` or a plain number of bytes.
-fn size(section: &Section<'_>, key: &'static str, default: u64) -> u64 {
+pub(super) fn size(section: &Section<'_>, key: &'static str, default: u64) -> u64 {
     let Some(field) = section.given(key) else { return default };
     let Some(text) = field.text() else { return default };
     let units = [("KiB", 10), ("MiB", 20), ("GiB", 30), ("B", 0), ("", 0)];
@@ -129,7 +135,7 @@ fn size(section: &Section<'_>, key: &'static str, default: u64) -> u64 {
     })
 }
 
-fn name(section: &Section<'_>, what: &str) -> String {
+pub(super) fn name(section: &Section<'_>, what: &str) -> String {
     match section.given("name").and_then(|f| f.text().map(|t| (f, t))) {
         Some((_, text)) if is_name(&text) => text,
         Some((field, text)) => {
@@ -143,23 +149,7 @@ fn name(section: &Section<'_>, what: &str) -> String {
     }
 }
 
-fn binds(section: &Section<'_>, default: Vec<BindOptions>) -> Vec<BindOptions> {
-    if !section.has("bind") {
-        return default;
-    }
-    section.list("bind").iter().filter_map(bind).collect()
-}
-
-fn bind(field: &Field<'_>) -> Option<BindOptions> {
-    let address = field.text()?;
-    let good = address.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
-    if !good {
-        field.mistake(format!("{address:?} is not an address such as *:9093"));
-    }
-    Some(BindOptions { address })
-}
-
-fn timeouts(section: &Section<'_>, default: Timeouts) -> Timeouts {
+pub(super) fn timeouts(section: &Section<'_>, default: Timeouts) -> Timeouts {
     Timeouts {
         http_request: section.duration_or("http_request", default.http_request),
         http_keep_alive: section.duration_or("http_keep_alive", default.http_keep_alive),
@@ -179,6 +169,9 @@ fn global(section: &Section<'_>) -> Global {
         threads: number(section, "threads", default.threads),
         daemon: section.bool_or("daemon", false),
         pid_file: path("pid_file").map(PathBuf::from),
+        user: path("user"),
+        group: path("group"),
+        chroot: path("chroot").map(PathBuf::from),
         hard_stop_after: section.duration_or("hard_stop_after", default.hard_stop_after),
         compat_version: section.text_or("compat_version", &default.compat_version),
         watchdog: section.section("watchdog").and_then(|s| watchdog(&s)),
@@ -200,36 +193,6 @@ fn watchdog(section: &Section<'_>) -> Option<Watchdog> {
     Some(Watchdog { after, url })
 }
 
-fn log(global: &Section<'_>) -> Log {
-    let default = Config::default().log;
-    let entries = global.list("log");
-    if entries.len() > 1 {
-        entries[1].mistake("only one log is supported");
-    }
-    let Some(section) = entries.first().and_then(Field::section) else { return default };
-    let to = match section.text_or("to", "stdout").as_str() {
-        "stdout" => LogTo::Stdout,
-        "stderr" => LogTo::Stderr,
-        path if path.starts_with('/') => LogTo::File(PathBuf::from(path)),
-        other => {
-            section.mistake(format!("{other:?} is none of stdout, stderr, an absolute path"));
-            LogTo::Stdout
-        }
-    };
-    let formats = [("httplog", LogFormat::Httplog), ("json", LogFormat::Json)];
-    let levels = [
-        ("debug", LogLevel::Debug),
-        ("info", LogLevel::Info),
-        ("warn", LogLevel::Warn),
-        ("error", LogLevel::Error),
-    ];
-    Log {
-        to,
-        format: word(&section, "format", &formats, default.format),
-        level: word(&section, "level", &levels, default.level),
-    }
-}
-
 fn admin_socket(section: &Section<'_>) -> AdminSocket {
     let default = AdminSocket::default();
     let levels = [("user", Level::User), ("operator", Level::Operator), ("admin", Level::Admin)];
@@ -244,58 +207,15 @@ fn admin_socket(section: &Section<'_>) -> AdminSocket {
         given: section.has("path"),
         path: PathBuf::from(section.text_or("path", &default.path.display().to_string())),
         mode,
+        owner: section.given("owner").and_then(|f| f.text()).filter(|t| !t.is_empty()),
         level: word(section, "level", &levels, default.level),
         timeout: section.duration_or("timeout", default.timeout),
         maxconn: number(section, "maxconn", default.maxconn),
     }
 }
 
-fn frontend(field: &Field<'_>, inherited: Timeouts) -> Option<FrontendOptions> {
-    let section = field.section()?;
-    let default = FrontendOptions::named(&name(&section, "frontend"));
-    let forward = section.section_or_empty("forward_for");
-    let limits = section.section_or_empty("limits");
-    let most = Limits::default();
-    let bytes = |key, default: usize| {
-        usize::try_from(size(&limits, key, default as u64)).unwrap_or(default)
-    };
-    Some(FrontendOptions {
-        bind: binds(&section, default.bind),
-        tls: section.section("tls").and_then(|s| tls_bind(&s)),
-        maxconn: number(&section, "maxconn", default.maxconn),
-        forward_for: ForwardFor {
-            enabled: forward.bool_or("enabled", true),
-            header: forward.text_or("header", &default.forward_for.header),
-            if_none: forward.bool_or("if_none", false),
-        },
-        forwarded_proto: section.bool_or("forwarded_proto", false),
-        dont_log_null: section.bool_or("dont_log_null", true),
-        limits: Limits {
-            header_bytes: bytes("header_bytes", most.header_bytes),
-            headers: number(&limits, "headers", most.headers),
-            uri_bytes: bytes("uri_bytes", most.uri_bytes),
-            body_bytes: size(&limits, "body_bytes", most.body_bytes),
-            requests_per_connection: number(&limits, "requests_per_connection", 0),
-        },
-        timeouts: timeouts(&section.section_or_empty("timeouts"), inherited),
-        allow: blocks(&section, "allow"),
-        proxy_from: blocks(&section, "proxy_from"),
-        default_backend: section.text_or("default_backend", ""),
-        shutdown_delay: section.duration_or("shutdown_delay", Duration::ZERO),
-        name: default.name,
-    })
-}
-
-fn blocks(section: &Section<'_>, key: &'static str) -> Vec<Cidr> {
-    let block = |field: &Field<'_>| match field.text()?.parse() {
-        Ok(block) => Some(block),
-        Err(error @ BadCidr) => {
-            field.mistake(error.to_string());
-            None
-        }
-    };
-    section.list(key).iter().filter_map(block).collect()
-}
+const MARKED_DOWN: [(&str, bool); 3] =
+    [("keep", false), ("shutdown", true), ("shutdown-sessions", true)];
 
 fn backend(field: &Field<'_>, inherited: Timeouts) -> Option<BackendOptions> {
     let section = field.section()?;
@@ -307,8 +227,9 @@ fn backend(field: &Field<'_>, inherited: Timeouts) -> Option<BackendOptions> {
         ("first", Balance::First),
     ];
     let connections = [("keep-alive", true), ("server-close", false)];
+    let checks = check(&section.section_or_empty("health_check"), default.check);
     let servers: Vec<_> =
-        (1..).zip(section.list("servers")).filter_map(|(n, f)| server(&f, n)).collect();
+        (1..).zip(section.list("servers")).filter_map(|(n, f)| server(&f, n, &checks)).collect();
     if servers.is_empty() {
         section.mistake("a backend needs servers");
     }
@@ -321,8 +242,9 @@ fn backend(field: &Field<'_>, inherited: Timeouts) -> Option<BackendOptions> {
         retry_on: retry_on(&section, default.retry_on),
         connect_try: section.duration_or("connect_try", default.connect_try),
         alerts: alerts(&section.section_or_empty("alerts"), default.alerts),
-        check: check(&section.section_or_empty("health_check"), default.check),
+        check: checks,
         observe: observe(&section.section_or_empty("observe"), default.observe),
+        shut_when_down: word(&section, "on_marked_down", &MARKED_DOWN, false),
         timeouts: timeouts(&section.section_or_empty("timeouts"), inherited),
         pool_size: number(&section, "pool_size", default.pool_size),
         pool_idle: section.duration_or("pool_idle", default.pool_idle),
@@ -336,19 +258,28 @@ fn retry_on(section: &Section<'_>, default: RetryOn) -> RetryOn {
     if !section.has("retry_on") {
         return default;
     }
-    let mut rule = RetryOn { conn_failure: false, empty_response: false };
+    let mut rule = RetryOn::nothing();
     for field in section.list("retry_on") {
-        match field.text().as_deref() {
-            Some("conn-failure") => rule.conn_failure = true,
-            Some("empty-response") => rule.empty_response = true,
-            Some("none") | None => {}
-            Some(other) => {
-                field.mistake(format!("{other:?} is none of none, conn-failure, empty-response"));
-            }
+        let Some(text) = field.text() else { continue };
+        match text.as_str() {
+            "conn-failure" => rule.conn_failure = true,
+            "empty-response" => rule.empty_response = true,
+            "junk-response" => rule.junk_response = true,
+            "response-timeout" => rule.response_timeout = true,
+            "all-retryable-errors" => rule = RetryOn::all(),
+            "none" => {}
+            code => match code.parse().ok().filter(|c| RetryOn::STATUSES.contains(c)) {
+                Some(code) if rule.statuses.contains(&code) => {}
+                Some(code) => rule.statuses.push(code),
+                None => field.mistake(format!("{text:?} is {RETRY_WORDS}")),
+            },
         }
     }
     rule
 }
+
+const RETRY_WORDS: &str = "none of none, conn-failure, empty-response, junk-response, \
+     response-timeout, all-retryable-errors, 401, 403, 404, 408, 425, 429, 500, 501, 502, 503, 504";
 
 fn alerts(section: &Section<'_>, default: AlertOptions) -> AlertOptions {
     let modes =
@@ -396,7 +327,7 @@ fn check(section: &Section<'_>, default: CheckOptions) -> CheckOptions {
     CheckOptions {
         path: section.text_or("path", &default.path),
         method: section.text_or("method", &default.method),
-        host: section.text_or("host", ""),
+        host: section.text_or("host", &default.host),
         expect: expect(section, default.expect),
         interval: section.duration_or("interval", default.interval),
         fast_interval: section.duration_or("fast_interval", default.fast_interval),
@@ -405,7 +336,8 @@ fn check(section: &Section<'_>, default: CheckOptions) -> CheckOptions {
         rise: positive("rise", default.rise),
         spread: percent(section, "spread", default.spread),
         init: word(section, "init", &inits, default.init),
-        disable_on_404: section.bool_or("disable_on_404", false),
+        disable_on_404: section.bool_or("disable_on_404", default.disable_on_404),
+        tls: section.bool_or("tls", default.tls),
     }
 }
 
@@ -438,7 +370,7 @@ fn expect(section: &Section<'_>, default: Vec<(u16, u16)>) -> Vec<(u16, u16)> {
     section.list("expect").iter().filter_map(range).collect()
 }
 
-fn server(field: &Field<'_>, position: usize) -> Option<ServerOptions> {
+fn server(field: &Field<'_>, position: usize, checks: &CheckOptions) -> Option<ServerOptions> {
     let address = |field: &Field<'_>, text: String| {
         if !is_host_port(&text) {
             field.mistake(format!("{text:?} is not HOST:PORT"));
@@ -463,6 +395,8 @@ fn server(field: &Field<'_>, position: usize) -> Option<ServerOptions> {
     Some(ServerOptions {
         weight,
         maxconn: number(&section, "maxconn", 0),
+        maxqueue: number(&section, "maxqueue", 0),
+        health: section.section("health_check").map(|s| check(&s, checks.clone())),
         backup: section.bool_or("backup", false),
         slow_start: section.duration_or("slow_start", Duration::ZERO),
         disabled: section.bool_or("disabled", false),
@@ -472,28 +406,8 @@ fn server(field: &Field<'_>, position: usize) -> Option<ServerOptions> {
     })
 }
 
-fn path(section: &Section<'_>, key: &'static str) -> Option<PathBuf> {
+pub(super) fn path(section: &Section<'_>, key: &'static str) -> Option<PathBuf> {
     section.given(key).and_then(|f| f.text()).filter(|t| !t.is_empty()).map(PathBuf::from)
-}
-
-fn tls_bind(section: &Section<'_>) -> Option<TlsBind> {
-    let words = [
-        ("none", ClientVerify::None),
-        ("optional", ClientVerify::Optional),
-        ("required", ClientVerify::Required),
-    ];
-    let verify = word(section, "verify", &words, ClientVerify::None);
-    let client_ca = path(section, "client_ca");
-    if verify != ClientVerify::None && client_ca.is_none() {
-        section.mistake("verify needs client_ca");
-    }
-    match (path(section, "cert_file"), path(section, "key_file")) {
-        (Some(certificate), Some(key)) => Some(TlsBind { certificate, key, client_ca, verify }),
-        _ => {
-            section.mistake("TLS needs cert_file and key_file");
-            None
-        }
-    }
 }
 
 fn tls_server(section: &Section<'_>) -> TlsServer {
@@ -513,7 +427,29 @@ fn tls_server(section: &Section<'_>) -> TlsServer {
 fn stats(section: &Section<'_>) -> StatsOptions {
     let default = StatsOptions::default();
     let admin = section.section_or_empty("admin");
-    let modes = [("off", AdminMode::Off), ("token", AdminMode::Token), ("any", AdminMode::Any)];
+    let modes = [
+        ("off", AdminMode::Off),
+        ("token", AdminMode::Token),
+        ("basic", AdminMode::Basic),
+        ("any", AdminMode::Any),
+    ];
+    let mode = word(&admin, "mode", &modes, default.admin);
+    let readers = section.section("basic_auth").and_then(|s| basic_auth(&s, "tocsin lb"));
+    let admins = basic_auth(&admin, "tocsin lb");
+    if admins.is_some() && readers.is_some() {
+        section.mistake("basic_auth names the users, admin cannot name others");
+    }
+    if mode == AdminMode::Basic && admins.is_none() && readers.is_none() {
+        admin.mistake("mode: basic needs users_file or users");
+    }
+    if mode != AdminMode::Basic && admins.is_some() {
+        admin.mistake("users are for mode: basic");
+    }
+    let users_only = readers.is_some();
+    let alias = section.texts("alias");
+    if alias.iter().any(|a| !a.starts_with('/')) {
+        section.mistake("an alias must begin with /");
+    }
     let file = admin.given("token_file").and_then(|f| f.text()).filter(|t| !t.is_empty());
     let uri = section.text_or("uri", &default.uri);
     if !uri.starts_with('/') {
@@ -524,8 +460,12 @@ fn stats(section: &Section<'_>) -> StatsOptions {
         uri,
         refresh: section.duration_or("refresh", default.refresh),
         maxconn: number(section, "maxconn", default.maxconn),
-        admin: word(&admin, "mode", &modes, default.admin),
+        admin: mode,
         token_file: file.map(PathBuf::from),
+        users: readers.or(admins),
+        users_only,
+        alias,
+        hosts: section.texts("hosts"),
         legends: section.bool_or("legends", true),
         haproxy_metrics: section.bool_or("haproxy_metrics", true),
     }
@@ -533,6 +473,7 @@ fn stats(section: &Section<'_>) -> StatsOptions {
 
 #[cfg(test)]
 mod tests {
+    use super::super::LogTo;
     use super::*;
 
     #[test]
@@ -578,7 +519,7 @@ admin_socket: {path: /tmp/x, mode: '0600', level: user}
         assert!(!back.retry_on.conn_failure && back.servers[0].backup);
         assert_eq!(back.check.expect, [(200, 200), (300, 399)]);
         assert_eq!(back.observe.on_error, OnError::MarkDown);
-        assert_eq!((config.stats, config.log.to), (None, LogTo::Stderr));
+        assert_eq!((config.stats, &config.log[0].to), (None, &LogTo::Stderr));
         assert_eq!(config.admin_socket.unwrap().mode, 0o600);
     }
 

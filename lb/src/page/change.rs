@@ -24,9 +24,19 @@ pub(super) struct Proof {
     pub host: String,
     /// The peer's address.
     pub peer: String,
+    /// Who it proved to be by its password.
+    pub user: Option<String>,
 }
 
 impl Proof {
+    /// Who does it, for the events.
+    fn who(&self) -> String {
+        match &self.user {
+            Some(user) => format!("{user} at {}", self.peer),
+            None => self.peer.clone(),
+        }
+    }
+
     /// Whether a browser sends it from another site's page.
     fn is_foreign(&self) -> bool {
         self.origin.as_ref().is_some_and(|origin| *origin != self.host)
@@ -43,6 +53,7 @@ impl Proof {
             AdminMode::Off => false,
             _ if self.is_foreign() => false,
             AdminMode::Any => true,
+            AdminMode::Basic => self.user.is_some(),
             AdminMode::Token => {
                 lb.admin.is(&self.bearer)
                     || (lb.admin.is(&self.cookie) && lb.admin.is_key(&query_value(form, "key")))
@@ -62,6 +73,12 @@ pub(super) fn form(
     let token = query_value(form, "token");
     if !token.is_empty() && options.admin == AdminMode::Token {
         return sign_in(lb, options, proof, &token);
+    }
+    if let (AdminMode::Basic, None, Some(users)) =
+        (options.admin, &proof.user, &lb.topology.load().stats_users)
+    {
+        let answer = Answer::text(401, "who are you?");
+        return answer.with("WWW-Authenticate", users.challenge());
     }
     let code = if proof.may_post(lb, options.admin, form) {
         apply(lb, options, proof, form)
@@ -100,7 +117,7 @@ fn apply(lb: &Arc<Balancer>, options: &StatsOptions, proof: &Proof, form: &str) 
             continue;
         };
         let place = (backend.clone(), server.clone());
-        match act(lb, &place, &action, safe, &proof.peer) {
+        match act(lb, &place, &action, safe, &proof.who()) {
             Ok(true) => done += 1,
             Ok(false) => {}
             Err(Refused::LastServer) => failed += 1,
@@ -133,22 +150,22 @@ fn act(lb: &Balancer, place: &Place, action: &str, safe: bool, who: &str) -> Res
 
 /// Carries out a write of the JSON API: it needs the token in every mode.
 pub(super) fn api(lb: &Arc<Balancer>, request: &Request<'_>, proof: &Proof, body: &str) -> Answer {
-    if proof.is_foreign() || !lb.admin.is(&proof.bearer) {
+    if proof.is_foreign() || !(lb.admin.is(&proof.bearer) || proof.user.is_some()) {
         return super::problem(401, "a write needs the admin token as Authorization: Bearer")
             .with("WWW-Authenticate", "Bearer");
     }
     let parts: Vec<_> = request.path.split('/').skip(3).collect();
     match (request.method, parts.as_slice()) {
-        ("POST", ["reload"]) => match crate::reload::reload(lb, &proof.peer) {
+        ("POST", ["reload"]) => match crate::reload::reload(lb, &proof.who()) {
             Ok(()) => Answer::json("{\"reloaded\":true}".to_owned()),
             Err(error) => super::problem(422, &error.to_string()),
         },
         ("PATCH", ["backends", backend, "servers", server]) => {
-            answer(patch(lb, &format!("{backend}/{server}"), body, &proof.peer))
+            answer(patch(lb, &format!("{backend}/{server}"), body, &proof.who()))
         }
-        ("POST", ["backends", backend, "servers"]) => answer(add(lb, backend, body, &proof.peer)),
+        ("POST", ["backends", backend, "servers"]) => answer(add(lb, backend, body, &proof.who())),
         ("DELETE", ["backends", backend, "servers", server]) => {
-            answer(lb.remove_server(&format!("{backend}/{server}"), &proof.peer))
+            answer(lb.remove_server(&format!("{backend}/{server}"), &proof.who()))
         }
         _ => super::problem(404, "not found"),
     }

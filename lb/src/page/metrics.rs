@@ -234,6 +234,9 @@ fn own(out: &mut String, lb: &Balancer) {
     let _ = writeln!(out, "tocsin_lb_config_last_reload_successful {reloaded}");
     family(out, "tocsin_lb_log_lines_dropped_total", "counter");
     let _ = writeln!(out, "tocsin_lb_log_lines_dropped_total {}", lb.log.dropped());
+    family(out, "tocsin_lb_clients_let_go_total", "counter");
+    let gone = lb.let_go.load(std::sync::atomic::Ordering::Relaxed);
+    let _ = writeln!(out, "tocsin_lb_clients_let_go_total {gone}");
 }
 
 /// Time of whole streams by server, at every second power of two microseconds.

@@ -24,6 +24,7 @@ use crate::balancer::{Balancer, us};
 use crate::config::{AdminMode, Limits, StatsOptions, Timeouts};
 use crate::head::{Head, client_text, push_int};
 use crate::proxy::reason;
+use crate::sockets::Accepting;
 use crate::watch::{Fired, Phase};
 use crate::wire::Wire;
 
@@ -71,10 +72,9 @@ impl Answer {
     }
 }
 
-/// Accepts clients of the stats page until the balancer stops.
-pub(crate) async fn listen(lb: Arc<Balancer>, listener: std::net::TcpListener) {
-    let listener = listener.set_nonblocking(true).and_then(|()| TcpListener::from_std(listener));
-    let listener = match listener {
+/// Accepts clients of the stats page until the balancer stops or the address is given up.
+pub(crate) async fn listen(lb: Arc<Balancer>, accepting: Accepting) {
+    let listener = match TcpListener::from_std(accepting.listener) {
         Ok(listener) => listener,
         Err(error) => {
             tracing::error!(error = %error, "stats socket cannot be watched");
@@ -82,14 +82,17 @@ pub(crate) async fn listen(lb: Arc<Balancer>, listener: std::net::TcpListener) {
         }
     };
     loop {
+        let freed = lb.freed.notified();
         let most = lb.topology.load().config.stats.as_ref().map_or(0, |s| u64::from(s.maxconn));
-        if lb.stats.current() >= most {
-            lb.freed.notified().await;
-            continue;
-        }
-        match listener.accept().await {
-            Ok((stream, peer)) => drop(tokio::spawn(client(lb.clone(), stream, peer))),
-            Err(_) => tokio::time::sleep(Duration::from_millis(100)).await,
+        let is_full = lb.stats.current() >= most;
+        tokio::select! {
+            biased;
+            () = accepting.closed.cancelled() => return,
+            () = freed, if is_full => {}
+            accepted = listener.accept(), if !is_full => match accepted {
+                Ok((stream, peer)) => drop(tokio::spawn(client(lb.clone(), stream, peer))),
+                Err(_) => tokio::time::sleep(Duration::from_millis(100)).await,
+            }
         }
     }
 }
@@ -185,8 +188,11 @@ fn note(
             retries: 0,
             redispatched: false,
             reused: false,
-            queue: 0,
+            queue: (0, 0),
             request: head.first_line(raw),
+            user: None,
+            id: (0, 0),
+            copies: &[],
         },
     );
 }
@@ -220,10 +226,18 @@ async fn respond(
     raw: &[u8],
     session: &mut HttpSession,
 ) -> Answer {
-    let Some(options) = lb.topology.load().config.stats.clone() else {
+    let topology = lb.topology.load();
+    let users = topology.stats_users.clone();
+    let Some(options) = topology.config.stats.clone() else {
         return Answer::text(404, "not found");
     };
-    let target = head.target(raw);
+    drop(topology);
+    let host = head.values(raw, "host").next().unwrap_or_default();
+    if !is_known_host(&options.hosts, host) {
+        return Answer::text(403, "this name is not served");
+    }
+    let target = unaliased(&options, head.target(raw));
+    let target = target.as_str();
     let (path, query) = target.split_once('?').unwrap_or((target, ""));
     let mut parts = path.split(';');
     let path = parts.next().unwrap_or_default();
@@ -245,8 +259,41 @@ async fn respond(
         origin: origin.map(|o| o.split("://").nth(1).unwrap_or("null").to_owned()),
         host: text("host"),
         peer: client_text(peer.ip()),
+        user: match &users {
+            Some(users) => {
+                let given = head.values(raw, "authorization").next();
+                users.who(given).await.map(str::to_owned)
+            }
+            None => None,
+        },
     };
+    let is_health = matches!(request.path, "/-/healthy" | "/-/ready");
+    if let Some(users) = users.filter(|_| options.users_only && proof.user.is_none() && !is_health)
+        && !proof.has_token(lb)
+    {
+        let answer = Answer::text(401, "who are you?");
+        return answer.with("WWW-Authenticate", users.challenge());
+    }
     route(lb, &options, &request, &proof, &body)
+}
+
+/// Whether the listener answers under this name; a port does not matter.
+fn is_known_host(hosts: &[String], given: &[u8]) -> bool {
+    let given = String::from_utf8_lossy(given);
+    let bare = match given.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|b| b.is_ascii_digit()) => name,
+        _ => &given,
+    };
+    hosts.is_empty() || hosts.iter().any(|h| h.eq_ignore_ascii_case(bare))
+}
+
+/// A target with an alias of the page replaced by the page's own path; modifiers stay.
+fn unaliased(options: &StatsOptions, target: &str) -> String {
+    let rest = options.alias.iter().find_map(|alias| {
+        let rest = target.strip_prefix(alias.as_str())?;
+        (rest.is_empty() || rest.starts_with(';')).then_some(rest)
+    });
+    rest.map_or(target.to_owned(), |rest| format!("{}{rest}", options.uri))
 }
 
 /// Reads a small body.
@@ -343,6 +390,10 @@ fn stats(
         return Answer::new(200, "text/plain; charset=utf-8", export::typed(&rows))
             .with("Cache-Control", "no-cache");
     }
+    if has("json-schema") {
+        return Answer::new(200, "application/json", crate::admin::SCHEMA.to_owned())
+            .with("Cache-Control", "no-cache");
+    }
     if has("json") {
         return Answer::new(200, "application/json", export::json(&rows))
             .with("Cache-Control", "no-cache");
@@ -356,6 +407,8 @@ fn stats(
             AdminMode::Any => html::May::Now,
             AdminMode::Token if proof.has_token(lb) => html::May::Now,
             AdminMode::Token => html::May::WithToken,
+            // The password is asked for when something is to be changed.
+            AdminMode::Basic => html::May::Now,
         },
     };
     let page = html::page(lb, options, &rows, &view);
@@ -408,6 +461,20 @@ fn decode(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn old_targets_and_names_are_known() {
+        let options = StatsOptions {
+            alias: vec!["/haproxy?stats".to_owned()],
+            hosts: vec!["lb.example".to_owned()],
+            ..StatsOptions::default()
+        };
+        assert_eq!(unaliased(&options, "/haproxy?stats;csv"), "/stats;csv");
+        assert_eq!(unaliased(&options, "/haproxy?statsx"), "/haproxy?statsx");
+        let known = |host: &str| is_known_host(&options.hosts, host.as_bytes());
+        assert!(known("LB.example") && known("lb.example:8404"));
+        assert!(!known("evil.example:8404") && !known(""));
+    }
 
     #[test]
     fn form_fields_are_decoded() {

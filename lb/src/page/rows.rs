@@ -133,9 +133,11 @@ fn compression(row: &mut Row) {
 fn frontend(frontend: &Frontend) -> Row {
     let (counters, totals) = (&frontend.counters, frontend.counters.totals());
     let mut row = front(frontend.id, &frontend.options.name, counters, &totals);
-    row.set("slim", frontend.options.maxconn);
-    if frontend.is_paused() {
+    row.set("slim", frontend.maxconn());
+    if frontend.is_stopped() {
         row.set("status", "STOP");
+    } else if frontend.is_paused() {
+        row.set("status", "PAUSED");
     }
     row
 }
@@ -176,10 +178,11 @@ fn server(backend: &Backend, server: &Server, legends: bool, now_ms: u64) -> Row
     row.set("req_tot", "");
     let limit = |n: u32| if n == 0 { String::new() } else { n.to_string() };
     row.set("slim", limit(server.maxconn()));
+    row.set("qlimit", limit(server.options.maxqueue));
     let backup = u64::from(server.options.backup);
     row.set_all([
-        ("qcur", 0),
-        ("qmax", 0),
+        ("qcur", u64::from(server.queue.len())),
+        ("qmax", u64::from(server.queue.most())),
         ("weight", u64::from(server.weight())),
         ("act", 1 - backup),
         ("bck", backup),
@@ -238,7 +241,7 @@ fn backend(topology: &Topology, backend: &Backend, legends: bool, now_ms: u64) -
     compression(&mut row);
     towards(&mut row, &backend.counters, &totals, now_ms);
     let leading = topology.frontends.iter().filter(|f| f.backend.id == backend.id);
-    let conns: u32 = leading.map(|f| f.options.maxconn).sum();
+    let conns: u32 = leading.map(|f| f.maxconn()).sum();
     row.set_all([
         ("slim", u64::from(conns.div_ceil(10))),
         ("qcur", u64::from(backend.queue.len())),

@@ -37,6 +37,19 @@ impl Client {
         text: &str,
         keep: bool,
     ) -> bool {
+        self.reply_with(x, raw, status, text, keep, "").await
+    }
+
+    /// Answers like [`Client::reply`] with more header fields, each ended.
+    pub(super) async fn reply_with(
+        &mut self,
+        x: &mut Exchange,
+        raw: &[u8],
+        status: u16,
+        text: &str,
+        keep: bool,
+        fields: &str,
+    ) -> bool {
         x.status = status;
         let target = if raw.is_empty() { "" } else { self.head.target(raw) };
         let mut body = Vec::with_capacity(text.len() + 3);
@@ -53,7 +66,9 @@ impl Client {
         push_int(out, u64::from(status));
         out.push(b' ');
         out.extend_from_slice(reason(status).as_bytes());
-        out.extend_from_slice(b"\r\nCache-Control: no-store\r\nContent-Type: ");
+        out.extend_from_slice(b"\r\n");
+        out.extend_from_slice(fields.as_bytes());
+        out.extend_from_slice(b"Cache-Control: no-store\r\nContent-Type: ");
         let kind: &[u8] = if json { b"application/json" } else { b"text/plain; charset=utf-8" };
         out.extend_from_slice(kind);
         out.extend_from_slice(b"\r\nContent-Length: ");

@@ -14,6 +14,7 @@ use super::{Client, Exchange, Keep, Visit, poll_once};
 use crate::backend::Backend;
 use crate::balancer::us;
 use crate::config::ObserveMode;
+use crate::errors::Captured;
 use crate::head::{Forward, Framing, Head, push_chunk_size};
 use crate::rule::Failure;
 use crate::watch::{Fired, Phase, Watch};
@@ -47,8 +48,8 @@ pub(crate) struct Plan<'a> {
     pub body: Body<'a>,
     /// Longest wait for the header of the answer.
     pub limit: Duration,
-    /// Whether 502 and 503 count as a failure that is tried elsewhere.
-    pub repeat_unable: bool,
+    /// Statuses that count as a failure which is tried elsewhere.
+    pub repeat: &'a [u16],
 }
 
 /// How an attempt ended.
@@ -131,6 +132,9 @@ impl Client {
                 Err(error) => {
                     let some = upstream.wire.has_read();
                     let failure = header_failure(error.as_ref(), &self.watch, some);
+                    if matches!(failure, Failure::Junk | Failure::Cut) {
+                        self.capture_answer(backend, visit, upstream.wire.seen());
+                    }
                     if failure != Failure::Killed && !(failure == Failure::Empty && upstream.reused)
                     {
                         let (worker, server) = (&self.worker, visit.server());
@@ -142,7 +146,7 @@ impl Client {
             x.response_us = Some(us(began.elapsed()));
             let good = matches!(status, 100..=499 | 501 | 505);
             self.worker.observe(backend, visit.server(), ObserveMode::Layer7, good);
-            if plan.repeat_unable && matches!(status, 502 | 503) {
+            if plan.repeat.contains(&status) {
                 return Outcome::Failed(Failure::Unable);
             }
             x.status = status;
@@ -157,7 +161,8 @@ impl Client {
                 (true, true) => None,
             };
             out.clear();
-            self.answer.answer(&answer_raw, framing, connection, &mut out);
+            let via = &self.frontend.options.via;
+            self.answer.answer(&answer_raw, framing, connection, via, &mut out);
             let body_follows = !is_head && !matches!(status, 204 | 304);
             let copy = Copy {
                 to: &self.wire,
@@ -202,22 +207,47 @@ impl Client {
             Body::Nothing | Body::Stream(_) => None,
         };
         let target = visit.server().target();
+        let mut out = std::mem::take(&mut self.out);
+        out.clear();
+        self.head.forward(raw, &self.forward(backend, &target.text, kept), &mut out);
+        self.out = out;
+    }
+
+    /// How the request goes on to a server at `host`; `kept` is the length of a body that was read here.
+    pub(crate) fn forward<'a>(
+        &'a self,
+        backend: &Backend,
+        host: &'a str,
+        kept: Option<u64>,
+    ) -> Forward<'a> {
         let rule = &self.frontend.options;
-        let to = Forward {
-            client: &self.ip,
-            host: &target.text,
+        let hidden = rule.forward_for.except.iter().any(|b| b.holds(self.origin.address));
+        let identity = self.origin.identity.as_ref();
+        Forward {
+            client: (!hidden).then_some(&self.origin.ip),
+            host,
             forward_for: &rule.forward_for,
-            proto: rule.forwarded_proto.then_some(if rule.tls.is_some() {
-                "https"
-            } else {
-                "http"
-            }),
+            proto: rule.forwarded_proto.then_some(if self.origin.tls { "https" } else { "http" }),
             close: !backend.options.keep_alive,
             length: kept,
-            drop_expect: kept.is_some(),
-        };
-        self.out.clear();
-        self.head.forward(raw, &to, &mut self.out);
+            drop_expect: kept.is_some() || self.continued,
+            strips: &self.frontend.strips,
+            identity: identity.map(|(name, value)| (name.as_str(), value.as_str())),
+            via: &rule.via,
+        }
+    }
+
+    /// Keeps an answer that could not be read, for `show errors`.
+    fn capture_answer(&self, backend: &Backend, visit: &Visit, bytes: Vec<u8>) {
+        let lb = &self.worker.lb;
+        let name = &backend.options.name;
+        lb.errors.keep(Captured {
+            at: lb.now(),
+            proxy: (name.clone(), backend.id),
+            server: Some((name.clone(), visit.server().name().to_owned())),
+            client: format!("{}:{}", self.origin.ip, self.origin.port),
+            bytes,
+        });
     }
 
     /// Notes an answer that was cut midway.
@@ -291,7 +321,7 @@ async fn read_header(
             101 => return Err(None),
             100..=199 if is_11 => {
                 let mut out = Vec::new();
-                head.answer(&raw, Framing::Nothing, None, &mut out);
+                head.answer(&raw, Framing::Nothing, None, "", &mut out);
                 client.send::<&[u8]>(&out, &[]).await.map_err(|_| None)?;
             }
             100..=199 => {}

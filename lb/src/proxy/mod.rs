@@ -2,9 +2,10 @@
 
 mod answer;
 mod attempt;
+mod h2;
 mod stream;
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::pin;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -16,17 +17,21 @@ use pingora_core::protocols::Stream;
 use pingora_core::protocols::http::v1::server::HttpSession;
 use tokio::net::TcpStream;
 use tokio::time::Instant;
+use tokio_rustls::server::TlsStream;
 
 use crate::access::Line;
 use crate::backend::{Server, Slot};
-use crate::balancer::{Balancer, Frontend, us};
+use crate::balancer::{Balancer, Bind, Frontend, us};
 use crate::cidr::{self, Proxied};
+use crate::errors::Captured;
 use crate::head::{Head, Refusal, client_text};
 use crate::pool::Pool;
 use crate::stats::Times;
+use crate::tls::Offer;
+use crate::users::Users;
 use crate::watch::{About, Fired, Phase, Registered, Watch};
 use crate::wire::Wire;
-use crate::{alerts, rule};
+use crate::{alerts, rule, subject};
 
 pub(crate) use answer::reason;
 pub(crate) use attempt::{Body, Outcome, Plan, body_failure, header_failure};
@@ -82,10 +87,14 @@ pub(crate) struct Client {
     pub wire: Wire,
     /// Its waits.
     pub watch: Arc<Watch>,
-    /// Its address as text.
-    pub ip: String,
-    port: u16,
-    denied: bool,
+    /// Who it is.
+    pub origin: Arc<Origin>,
+    /// Number of the connection or, over HTTP/2, of the stream.
+    id: u64,
+    /// Requests so far.
+    served: u32,
+    /// Whether the client was told to go on with its body.
+    pub continued: bool,
     /// The request's header.
     pub head: Head,
     /// The answer's header.
@@ -94,6 +103,23 @@ pub(crate) struct Client {
     pub out: Vec<u8>,
     /// Bytes about to be sent back.
     pub back: Vec<u8>,
+}
+
+/// The other end of a connection.
+#[derive(Clone, Debug)]
+pub(crate) struct Origin {
+    /// Its address as text.
+    pub ip: String,
+    /// Its address.
+    pub address: IpAddr,
+    port: u16,
+    /// Whether it speaks TLS.
+    pub tls: bool,
+    /// Whether it speaks HTTP/2.
+    pub h2: bool,
+    /// A header with the name in its certificate.
+    pub identity: Option<(String, String)>,
+    denied: bool,
 }
 
 /// One request and its answer, as the log and the counters see it.
@@ -121,8 +147,12 @@ pub(crate) struct Exchange {
     pub redispatched: bool,
     /// Whether the server connection was used before.
     pub reused: bool,
-    /// Requests ahead when it was queued.
-    pub ahead: u32,
+    /// Requests ahead when it was queued, in the server's line and in the backend's.
+    pub ahead: (u32, u32),
+    /// Who the client proved to be.
+    pub user: Option<String>,
+    /// Where copies went: server, status, microseconds.
+    pub copies: Vec<(String, u16, u64)>,
 }
 
 impl Exchange {
@@ -140,7 +170,9 @@ impl Exchange {
             retries: 0,
             redispatched: false,
             reused: false,
-            ahead: 0,
+            ahead: (0, 0),
+            user: None,
+            copies: Vec::new(),
         }
     }
 }
@@ -184,7 +216,7 @@ impl Drop for Counted {
     fn drop(&mut self) {
         let lb = &self.worker.lb;
         self.frontend.counters.end(self.worker.id, lb.about_now_ms());
-        self.frontend.open.fetch_sub(1, Relaxed);
+        self.frontend.state.open.fetch_sub(1, Relaxed);
         lb.loads[self.worker.id].fetch_sub(1, Relaxed);
         lb.freed.notify_waiters();
     }
@@ -194,40 +226,55 @@ impl Drop for Counted {
 pub(crate) async fn serve(
     worker: Arc<Worker>,
     frontend: Arc<Frontend>,
+    bind: Arc<str>,
     stream: TcpStream,
     peer: SocketAddr,
 ) {
     frontend.counters.begin(worker.id);
     let _counted = Counted { worker: worker.clone(), frontend: frontend.clone() };
     let registered = worker.lb.registers[worker.id].add();
-    let Some(peer) = client_of(&frontend, &stream, peer).await else { return };
+    let Some(bind) = frontend.bind(&bind) else { return };
+    let Some(peer) = client_of(&frontend, bind, &stream, peer).await else { return };
     let allowed = &frontend.options.allow;
-    let denied = !allowed.is_empty() && !allowed.iter().any(|block| block.holds(peer.ip()));
-    let Some(wire) = shake_hands(&frontend, stream, &registered.watch).await else { return };
-    let client = Client {
-        wire,
-        watch: registered.watch.clone(),
+    let mut origin = Origin {
         ip: client_text(peer.ip()),
+        address: peer.ip(),
         port: peer.port(),
-        head: Head::default(),
-        answer: Head::default(),
-        out: Vec::with_capacity(2048),
-        back: Vec::with_capacity(2048),
-        worker,
-        frontend,
-        denied,
+        tls: bind.needs_tls,
+        h2: false,
+        identity: None,
+        denied: !allowed.is_empty() && !allowed.iter().any(|block| block.holds(peer.ip())),
     };
-    client.about(&registered);
-    client.run().await;
+    let wire = match &bind.tls {
+        // An address whose certificates cannot be read must not speak plainly.
+        None if bind.needs_tls => return,
+        None => Wire::tcp(stream, registered.watch.clone()),
+        Some(offer) => {
+            let Some(stream) = shake_hands(&frontend, offer, stream).await else { return };
+            let (_, session) = stream.get_ref();
+            origin.identity = offer.client_header.as_ref().and_then(|header| {
+                let leaf = session.peer_certificates()?.first()?;
+                Some((header.clone(), subject::common_name(leaf)?))
+            });
+            if session.alpn_protocol() == Some(b"h2") {
+                origin.h2 = true;
+                return Box::pin(h2::serve(worker, frontend, stream, origin, registered)).await;
+            }
+            Wire::other(stream, registered.watch.clone())
+        }
+    };
+    Client::new(worker, frontend, wire, Arc::new(origin), &registered).run().await;
 }
 
 /// The client: the peer itself, or whom a balancer in front names in its PROXY header, which it must send.
 async fn client_of(
     frontend: &Frontend,
+    bind: &Bind,
     stream: &TcpStream,
     peer: SocketAddr,
 ) -> Option<SocketAddr> {
-    if !frontend.options.proxy_from.iter().any(|block| block.holds(peer.ip())) {
+    let proxies = &frontend.options.proxy_from;
+    if !bind.options.accept_proxy || !proxies.iter().any(|block| block.holds(peer.ip())) {
         return Some(peer);
     }
     let mut space = [0; cidr::PROXY_MAX];
@@ -253,16 +300,14 @@ async fn client_of(
     Some(client.unwrap_or(peer))
 }
 
-/// The connection, after the TLS handshake if there is one. A handshake that fails or lasts too long ends it.
-async fn shake_hands(frontend: &Frontend, stream: TcpStream, watch: &Arc<Watch>) -> Option<Wire> {
-    let Some(acceptor) = &frontend.tls else {
-        // A frontend whose certificates cannot be read must not speak plainly.
-        let plain = frontend.options.tls.is_none();
-        return plain.then(|| Wire::tcp(stream, watch.clone()));
-    };
+/// The connection after the TLS handshake. One that fails or lasts too long ends it.
+async fn shake_hands(
+    frontend: &Frontend,
+    offer: &Offer,
+    stream: TcpStream,
+) -> Option<TlsStream<TcpStream>> {
     let limit = frontend.options.timeouts.http_request;
-    let shaken = tokio::time::timeout(limit, acceptor.accept(stream)).await;
-    Some(Wire::other(shaken.ok()?.ok()?, watch.clone()))
+    tokio::time::timeout(limit, offer.acceptor.accept(stream)).await.ok()?.ok()
 }
 
 /// Polls a future once; what it has not done is forgotten, so only futures that lose nothing may be given.
@@ -271,14 +316,36 @@ pub(crate) fn poll_once<F: Future>(future: F) -> Poll<F::Output> {
 }
 
 impl Client {
-    fn about(&self, registered: &Registered) {
-        let lb = &self.worker.lb;
+    /// A client on `wire`, which the register shows from now on.
+    fn new(
+        worker: Arc<Worker>,
+        frontend: Arc<Frontend>,
+        wire: Wire,
+        origin: Arc<Origin>,
+        registered: &Registered,
+    ) -> Self {
+        let id = worker.lb.next_id.fetch_add(1, Relaxed);
         registered.watch.introduce(About {
-            id: lb.next_id.fetch_add(1, Relaxed),
-            client: format!("{}:{}", self.ip, self.port),
-            frontend: self.frontend.options.name.clone(),
-            since_ms: lb.about_now_ms(),
+            id,
+            client: format!("{}:{}", origin.ip, origin.port),
+            frontend: frontend.options.name.clone(),
+            since_ms: worker.lb.about_now_ms(),
+            protocol: if origin.h2 { "h2" } else { "h1" },
         });
+        Client {
+            wire,
+            watch: registered.watch.clone(),
+            origin,
+            id,
+            served: 0,
+            continued: false,
+            head: Head::default(),
+            answer: Head::default(),
+            out: Vec::with_capacity(2048),
+            back: Vec::with_capacity(2048),
+            worker,
+            frontend,
+        }
     }
 
     async fn run(mut self) {
@@ -291,6 +358,7 @@ impl Client {
                 return;
             };
             served = served.saturating_add(1);
+            (self.served, self.continued) = (served, false);
             let raw = session.get_headers_raw_bytes();
             let mut exchange = Exchange::begin(first_byte);
             let keep = self.exchange(&mut session, &raw, &mut exchange, served).await;
@@ -319,7 +387,9 @@ impl Client {
             0 => self.watch.enter(Phase::Head, timeouts.http_request),
             _ => self.watch.enter(Phase::Idle, timeouts.http_keep_alive),
         }
-        if self.worker.lb.draining.is_cancelled() && served > 0 && prefix.is_none() {
+        let lb = &self.worker.lb;
+        let ends = lb.draining.is_cancelled() && !lb.handed_over.is_cancelled();
+        if ends && served > 0 && prefix.is_none() {
             return None;
         }
         let accepted = Instant::now();
@@ -351,6 +421,7 @@ impl Client {
         let mut x = Exchange::begin(first_byte.unwrap_or(accepted));
         let (refusal, term) = match fired {
             Some(Fired::Timeout) => (Some((408, "request header did not come in time")), *b"cR"),
+            Some(Fired::Crowded) => (Some((503, "too many clients wait")), *b"RR"),
             Some(_) => (None, *b"KR"),
             None if self.wire.head_too_large() => (Some(Refusal::HeaderTooLarge.answer()), *b"PR"),
             None if malformed => (Some((400, "bad request")), *b"PR"),
@@ -358,7 +429,11 @@ impl Client {
         };
         x.term = term;
         self.watch.forgive(Fired::Timeout);
+        self.watch.forgive(Fired::Crowded);
         self.frontend.counters.shard(self.worker.id).request_errors.add(1);
+        if term == *b"PR" {
+            self.capture(self.wire.seen());
+        }
         match refusal {
             Some((status, text)) => {
                 self.reply(&mut x, b"", status, text, false).await;
@@ -368,8 +443,11 @@ impl Client {
         if bytes > 0 || !self.frontend.options.dont_log_null {
             self.finish(&x, b"");
         }
-        if refusal.is_some() {
-            self.linger().await;
+        match fired {
+            // Somebody waits for the place.
+            Some(Fired::Crowded) => self.wire.close().await,
+            _ if refusal.is_some() => self.linger().await,
+            _ => {}
         }
     }
 
@@ -389,23 +467,31 @@ impl Client {
         if let Err(refusal) = self.judge(session, raw) {
             let (status, text) = refusal.answer();
             shard.request_errors.add(1);
+            self.capture(raw.to_vec());
             x.term = *b"PR";
             self.reply(x, raw, status, text, false).await;
             return Keep::Linger;
         }
         shard.requests.add(1);
-        if self.denied {
+        if self.origin.denied {
             shard.denied_requests.add(1);
             x.term = *b"PR";
             self.reply(x, raw, 403, "this client is not served", false).await;
             return Keep::Linger;
+        }
+        if let Some(users) = self.frontend.users.clone() {
+            let given = self.head.values(raw, "authorization").next();
+            let Some(user) = users.who(given).await else {
+                return self.challenge(session, raw, x, &users).await;
+            };
+            x.user = Some(user.to_owned());
         }
         if limits.requests_per_connection != 0 && served >= limits.requests_per_connection {
             self.head.keep_alive = false;
         }
         if self.head.content_length.is_some_and(|n| n > limits.body_bytes) {
             shard.denied_requests.add(1);
-            tracing::warn!(client = %self.ip, "request body over the limit was refused");
+            tracing::warn!(client = %self.origin.ip, "request body over the limit was refused");
             x.term = *b"PR";
             self.reply(x, raw, 413, "request body too large", false).await;
             return Keep::Linger;
@@ -443,6 +529,41 @@ impl Client {
         Ok(())
     }
 
+    /// Asks the client to prove who it is.
+    async fn challenge(
+        &mut self,
+        session: &mut HttpSession,
+        raw: &Bytes,
+        x: &mut Exchange,
+        users: &Users,
+    ) -> Keep {
+        let shard = self.frontend.counters.shard(self.worker.id);
+        shard.denied_requests.add(1);
+        x.term = *b"PR";
+        let keep = session.is_body_empty()
+            && self.head.keep_alive
+            && !self.worker.lb.draining.is_cancelled();
+        let field = format!("WWW-Authenticate: {}\r\n", users.challenge());
+        let sent = self.reply_with(x, raw, 401, "unauthorized", keep, &field).await;
+        match (sent, keep) {
+            (true, true) => Keep::Open,
+            (true, false) => Keep::Linger,
+            (false, _) => Keep::Close,
+        }
+    }
+
+    /// Keeps a request that could not be read, for `show errors`.
+    fn capture(&self, bytes: Vec<u8>) {
+        let lb = &self.worker.lb;
+        lb.errors.keep(Captured {
+            at: lb.now(),
+            proxy: (self.frontend.options.name.clone(), self.frontend.id),
+            server: None,
+            client: format!("{}:{}", self.origin.ip, self.origin.port),
+            bytes,
+        });
+    }
+
     /// Reads what the client still sends for a while, so that it gets to read the answer.
     async fn linger(&self) {
         self.watch.enter(Phase::Free, Duration::ZERO);
@@ -478,13 +599,15 @@ impl Client {
             counters.times(id, times);
         }
         let request = if raw.is_empty() { raw } else { self.head.first_line(raw) };
+        let h2_line = self.origin.h2.then(|| as_h2(request));
+        let request = h2_line.as_deref().unwrap_or(request);
         let (frontend, backend) = (&self.frontend.options.name, &self.frontend.backend);
         lb.log.line(
             id,
             &Line {
-                client: (&self.ip, self.port),
+                client: (&self.origin.ip, self.origin.port),
                 at_us: lb.clock.us_of(x.first_byte),
-                frontend: (frontend, self.frontend.tls.is_some()),
+                frontend: (frontend, self.origin.tls),
                 backend: if x.reached { &backend.options.name } else { frontend },
                 server: x.server.as_ref().map_or("<NOSRV>", |s| s.name()),
                 times: [x.header_us, x.queue_us, x.connect_us, x.response_us, Some(total_us)],
@@ -501,9 +624,22 @@ impl Client {
                 retries: x.retries,
                 redispatched: x.redispatched,
                 reused: x.reused,
-                queue: u64::from(x.ahead),
+                queue: (u64::from(x.ahead.0), u64::from(x.ahead.1)),
                 request,
+                user: x.user.as_deref(),
+                id: (self.id, self.served),
+                copies: &x.copies,
             },
         );
     }
+}
+
+/// The request line of a client that speaks HTTP/2, as HAProxy logs it.
+fn as_h2(line: &[u8]) -> Vec<u8> {
+    let mut line = line.to_vec();
+    if line.ends_with(b" HTTP/1.1") {
+        line.truncate(line.len() - 3);
+        line.extend_from_slice(b"2.0");
+    }
+    line
 }

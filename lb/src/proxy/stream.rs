@@ -10,6 +10,7 @@ use tokio::time::Instant;
 
 use super::attempt::{Body, Outcome, Plan, Upstream};
 use super::{Client, Exchange, Keep, Visit, Worker, poll_once};
+use crate::alerts::{self, Read};
 use crate::backend::{Backend, Choice, Server};
 use crate::balancer::us;
 use crate::config::ObserveMode;
@@ -111,14 +112,28 @@ impl Client {
     ) -> Keep {
         let method = self.head.method(raw);
         let bodyless = session.is_body_empty();
+        let options = &backend.options;
+        let rule = &options.retry_on;
+        let harmless = rule::is_idempotent(method);
+        let mut kept = None;
+        let mut first = first;
+        if rule.keeps_requests() && harmless && !bodyless && first.is_empty() {
+            let mut room = KEPT_MAX;
+            match alerts::read(self, session, |n| take(&mut room, n)).await {
+                Read::All(pieces) => kept = Some(pieces),
+                Read::Some(pieces) => first = pieces,
+                Read::Failed(failure) => return self.fail(x, raw, false, failure).await,
+            }
+        }
+        let replayable = bodyless || kept.is_some();
         let mut reuse = rule::may_reuse(method);
         let mut tried = Vec::new();
+        let mut bound = None;
         let mut repeated_stale = false;
-        let timeouts = backend.options.timeouts;
         loop {
-            let (visit, others) = match self.place(session, backend, &tried, x).await {
+            let (visit, others) = match self.place(session, backend, &tried, bound, x).await {
                 Ok(place) => place,
-                Err((status, term)) => return self.refuse(x, raw, bodyless, status, term).await,
+                Err((status, term)) => return self.refuse(x, raw, replayable, status, term).await,
             };
             let limit = || connect_limit(backend, others, tried.len());
             let upstream = self.connection(backend, &visit, reuse, limit, x).await;
@@ -126,32 +141,32 @@ impl Client {
                 Err(failure) => (failure, false),
                 Ok(upstream) => {
                     let reused = upstream.reused;
-                    let body = if bodyless { Body::Nothing } else { Body::Stream(&first) };
-                    let plan = Plan { body, limit: timeouts.server, repeat_unable: false };
+                    let body = match &kept {
+                        _ if bodyless => Body::Nothing,
+                        Some(pieces) => Body::Kept(pieces),
+                        None => Body::Stream(&first),
+                    };
+                    let more = harmless && replayable && x.retries < options.retries;
+                    let repeat: &[u16] = if more { &rule.statuses } else { &[] };
+                    let plan = Plan { body, limit: options.timeouts.server, repeat };
                     match self.attempt(session, raw, backend, &visit, upstream, plan, x).await {
                         Outcome::Done(keep) => return keep,
                         Outcome::Failed(failure) => (failure, reused),
                     }
                 }
             };
-            let attempt = Attempt {
-                method,
-                bodyless,
-                reused,
-                repeated_stale,
-                on_empty: backend.options.retry_on.empty_response,
-                on_connect: backend.options.retry_on.conn_failure,
-            };
+            let attempt = Attempt { method, replayable, reused, repeated_stale, rule };
             let stale = failure == Failure::Empty && reused;
             let may = attempt.may_repeat(failure) && !self.is_client_gone(session, failure);
             match self.again(backend, &visit, failure, may, x) {
                 Some(pause) if !stale => {
                     tried.push(visit.server().id);
+                    bound = (!options.redispatch).then(|| visit.server().id);
                     drop(visit);
                     tokio::time::sleep(pause).await;
                 }
                 Some(_) => (reuse, repeated_stale) = (false, true),
-                None => return self.fail(x, raw, bodyless, failure).await,
+                None => return self.fail(x, raw, replayable, failure).await,
             }
         }
     }
@@ -162,20 +177,32 @@ impl Client {
         session: &mut HttpSession,
         backend: &Arc<Backend>,
         tried: &[u32],
+        bound: Option<u32>,
         x: &mut Exchange,
     ) -> Result<(Visit, bool), (u16, [u8; 2])> {
         let worker = self.worker.clone();
-        let choose = || match backend.choose(tried, worker.lb.about_now_ms()) {
-            Choice::Server(slot, others) => Some(Ok((Visit::begin(slot, &worker), others))),
-            Choice::Nobody => Some(Err((503, *b"SC"))),
-            Choice::Full => None,
+        let own = bound.and_then(|id| backend.servers.iter().find(|s| s.id == id));
+        // Where too many wait for it already, any other will do.
+        let own = own.filter(|s| s.has_queue_room());
+        let choose = || {
+            let now_ms = worker.lb.about_now_ms();
+            let choice = match own {
+                Some(server) => backend.choose_bound(server.id, now_ms),
+                None => backend.choose(tried, now_ms),
+            };
+            match choice {
+                Choice::Server(slot, others) => Some(Ok((Visit::begin(slot, &worker), others))),
+                Choice::Nobody => Some(Err((503, *b"SC"))),
+                Choice::Full => None,
+            }
         };
-        let mut chosen = if backend.queue.len() == 0 { choose() } else { None };
+        let queue = own.map_or(&*backend.queue, |s| &s.queue);
+        let mut chosen = if queue.len() == 0 { choose() } else { None };
         let mut waited = Duration::ZERO;
         if chosen.is_none() {
-            x.ahead = backend.queue.len();
+            x.ahead = (own.map_or(0, |s| s.queue.len()), backend.queue.len());
             let began = Instant::now();
-            let line = backend.queue.join();
+            let line = queue.join();
             let turn = async {
                 loop {
                     line.turn().await;
@@ -295,8 +322,10 @@ impl Client {
         failure: Failure,
     ) -> Keep {
         let (status, mut term) = failure.answer();
-        if self.watch.fired() == Some(Fired::Killed) {
-            term = *b"KD";
+        match self.watch.fired() {
+            Some(Fired::Killed) => term = *b"KD",
+            Some(Fired::ServerDown) => term = *b"DH",
+            _ => {}
         }
         self.watch.forgive(Fired::Timeout);
         x.term = term;
@@ -327,6 +356,16 @@ impl Client {
             (false, _) => Keep::Close,
         }
     }
+}
+
+/// Bytes of a body that are kept so that it can be sent again.
+const KEPT_MAX: u64 = 64 << 10;
+
+/// Takes `n` of what is left, if it is that much.
+fn take(room: &mut u64, n: u64) -> bool {
+    let left = room.checked_sub(n);
+    *room = left.unwrap_or(*room);
+    left.is_some()
 }
 
 /// Longest wait for a connection: short while a server that was not tried is eligible.

@@ -132,7 +132,7 @@ fn a_form_without_the_token_changes_nothing() {
     let m = managed(AdminMode::Token, Level::Admin);
     let form = "s=n1&action=drain&b=%233";
     let status = || m.lb.field("n1", "status");
-    let before = status();
+    let before = eventually("it is up", || Some(status()).filter(|s| s == "UP"));
     let reply = m.lb.tell("POST /stats", "", form);
     assert_eq!((reply.status, reply.value("location")), (303, Some("/stats;st=DENY")));
     assert_eq!(status(), before);
@@ -214,4 +214,59 @@ fn the_api_reads_for_all_and_writes_for_the_token() {
     assert!(m.lb.page("/api/v1/events").body.contains("enters drain state"));
     let rows = m.lb.page("/stats;json").body;
     assert!(rows.starts_with("[[{\"objType\":\"Frontend\",\"proxyId\":2,\"id\":0,\"field\":{\"pos\":0,\"name\":\"pxname\"}"));
+}
+
+#[test]
+fn limits_are_set_and_frontends_stopped() {
+    let m = managed(AdminMode::Token, Level::Admin);
+    let say = |commands: &str| socket(&m.path, commands);
+    assert_eq!(say("set maxconn frontend alertmanager_frontend 7"), "\n");
+    assert_eq!(m.lb.field("FRONTEND", "slim"), "7");
+    assert_eq!(say("set maxconn global 9"), "\n");
+    let info = say("show info");
+    assert!(info.contains("\nMaxconn: 9\n") && info.contains("\nHard_maxconn: 4096\n"), "{info}");
+    assert!(say("set maxconn global 5000").contains("out of range"));
+    assert!(say("set maxconn frontend nope 1").contains("No such frontend."));
+    assert_eq!(say("set rate-limit connections global 5"), "\n");
+    assert!(say("show info").contains("\nConnRateLimit: 5\n"));
+    let began = std::time::Instant::now();
+    for _ in 0..10 {
+        assert_eq!(m.lb.get("/").status, 200);
+    }
+    assert!(began.elapsed().as_millis() > 700, "{:?}", began.elapsed());
+    assert_eq!(say("set rate-limit connections global 0"), "\n");
+    assert_eq!(say("disable frontend alertmanager_frontend"), "\n");
+    assert_eq!(m.lb.field("FRONTEND", "status"), "PAUSED");
+    assert_eq!(say("enable frontend alertmanager_frontend"), "\n");
+    let mut kept = m.lb.connect();
+    let get = "GET / HTTP/1.1\r\nHost: t\r\n\r\n";
+    assert_eq!(kept.ask(get).status, 200);
+    assert_eq!(say("shutdown frontend alertmanager_frontend"), "\n");
+    assert_eq!(m.lb.field("FRONTEND", "status"), "STOP");
+    eventually("nobody listens", || std::net::TcpStream::connect(m.lb.address).err());
+    assert_eq!(kept.ask(get).status, 200);
+    assert!(say("enable frontend alertmanager_frontend").contains("cannot enable"));
+    assert!(say("show schema json").contains("objType"));
+    assert!(say("show config").contains("alertmanager_backend"));
+    assert!(say("show peers").starts_with("# be_name srv_name version"));
+    assert!(
+        say("show env HOME").starts_with("HOME=") || say("show env HOME").contains("not found")
+    );
+}
+
+#[test]
+fn idle_and_bytes_are_measured() {
+    let m = managed(AdminMode::Token, Level::User);
+    let value = |name: &str| {
+        let text = socket(&m.path, "show info");
+        let line = text.lines().find(|l| l.starts_with(name)).unwrap().to_owned();
+        line.rsplit(' ').next().unwrap().parse::<u64>().unwrap()
+    };
+    eventually("bytes are counted", || {
+        for _ in 0..20 {
+            m.lb.get("/");
+        }
+        (value("BytesOutRate:") > 0).then_some(())
+    });
+    eventually("it has been idle", || (value("Idle_pct:") > 50).then_some(()));
 }

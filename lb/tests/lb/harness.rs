@@ -316,7 +316,7 @@ pub(crate) fn config(servers: &[SocketAddr]) -> Config {
 impl Lb {
     pub(crate) fn start(mut config: Config) -> Self {
         let log = tempfile::NamedTempFile::new().unwrap();
-        config.log.to = LogTo::File(log.path().to_owned());
+        config.log[0].to = LogTo::File(log.path().to_owned());
         config.admin_socket = config.admin_socket.filter(|s| s.given);
         Lb::with(log, move |listeners, token| serve(config, listeners, token))
     }
@@ -393,7 +393,7 @@ impl Lb {
     pub(crate) fn log(&self, enough: usize) -> Vec<String> {
         eventually("log lines", || {
             let text = std::fs::read_to_string(self.log.path()).unwrap();
-            let streams = text.lines().filter(|l| l.contains(" alertmanager_frontend "));
+            let streams = text.lines().filter(|l| l.contains(" alertmanager_frontend"));
             let lines: Vec<_> = streams.map(str::to_owned).collect();
             (lines.len() >= enough).then_some(lines)
         })
@@ -490,6 +490,16 @@ impl Talk {
         while read_more(&mut self.stream, &mut self.bytes).is_some() {}
         String::from_utf8_lossy(&self.bytes).into_owned()
     }
+}
+
+/// What the admin socket at `path` answers.
+pub(crate) fn say(path: &std::path::Path, command: &str) -> String {
+    let connect = || std::os::unix::net::UnixStream::connect(path).ok();
+    let mut stream = eventually("the socket", connect);
+    stream.write_all(format!("{command}\n").as_bytes()).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer
 }
 
 /// Waits until `look` finds something.

@@ -96,6 +96,31 @@ fn a_client_over_the_limit_is_accepted_when_another_leaves() {
 }
 
 #[test]
+fn clients_without_a_request_give_way_to_those_who_wait() {
+    let fake = Fake::new(|_| ok("x"));
+    let mut config = config(&[fake.address]);
+    config.frontends[0].maxconn = 3;
+    let lb = Lb::start(config);
+    let get = "GET / HTTP/1.1\r\nHost: t\r\n\r\n";
+    let mut silent = lb.connect();
+    let mut slow = lb.connect();
+    slow.send("GET / HT");
+    let mut kept = lb.connect();
+    assert_eq!(kept.ask(get).status, 200);
+    eventually("all places are taken", || (lb.field("FRONTEND", "scur") == "3").then_some(()));
+    let began = std::time::Instant::now();
+    assert_eq!(lb.get("/").status, 200);
+    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+    assert_eq!(silent.rest(), "");
+    assert!(slow.rest().starts_with("HTTP/1.1 503 "));
+    let metrics = lb.page("/metrics").body;
+    let line = metrics.lines().find(|l| l.starts_with("tocsin_lb_clients_let_go_total ")).unwrap();
+    assert!(["2", "3"].contains(&line.rsplit(' ').next().unwrap()), "{line}");
+    drop(kept);
+    eventually("it is logged", || lb.whole_log().contains(" RR-- ").then_some(()));
+}
+
+#[test]
 fn the_least_busy_server_is_chosen() {
     let (slow, gate) = gated();
     let fast = Fake::new(|_| ok("fast"));

@@ -11,9 +11,12 @@ mod harness;
 
 mod admin;
 mod alerts;
+mod auth;
 mod faults;
+mod h2;
 mod limits;
 mod reload;
+mod repeat;
 mod smuggle;
 mod stats;
 mod tls;

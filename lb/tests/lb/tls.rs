@@ -7,13 +7,13 @@ use tocsin_lb::config::{ClientVerify, TlsBind, TlsServer};
 
 use crate::harness::*;
 
-struct Pems {
+pub(crate) struct Pems {
     _directory: tempfile::TempDir,
-    certificate: PathBuf,
-    key: PathBuf,
+    pub certificate: PathBuf,
+    pub key: PathBuf,
 }
 
-fn pems(name: &str) -> Pems {
+pub(crate) fn pems(name: &str) -> Pems {
     let directory = tempfile::tempdir().unwrap();
     let made = rcgen::generate_simple_self_signed(vec![name.to_owned()]).unwrap();
     let (certificate, key) = (directory.path().join("cert"), directory.path().join("key"));
@@ -25,10 +25,9 @@ fn pems(name: &str) -> Pems {
 fn inner(fake: &Fake, own: &Pems, clients: Option<&Pems>) -> Lb {
     let mut config = config(&[fake.address]);
     config.frontends[0].tls = Some(TlsBind {
-        certificate: own.certificate.clone(),
-        key: own.key.clone(),
         client_ca: clients.map(|c| c.certificate.clone()),
         verify: clients.map_or(ClientVerify::None, |_| ClientVerify::Required),
+        ..TlsBind::new(own.certificate.clone(), own.key.clone())
     });
     Lb::start(config)
 }
@@ -67,6 +66,75 @@ fn requests_and_checks_pass_over_tls() {
         inner.whole_log().contains("alertmanager_frontend~ ").then_some(())
     });
     assert_ne!(outer.field("n1", "reuse"), "0");
+}
+
+/// What `openssl s_client` sees when it asks for `name`.
+fn shown(lb: &Lb, name: &str, words: &[&str]) -> String {
+    let output = std::process::Command::new("openssl")
+        .args(["s_client", "-connect", &lb.address.to_string(), "-servername", name])
+        .args(words)
+        .stdin(std::process::Stdio::null())
+        .output()
+        .expect("openssl runs");
+    String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
+}
+
+#[test]
+fn the_certificate_fits_the_name_that_is_asked_for() {
+    let fake = Fake::new(|_| ok("x"));
+    let (first, second) = (pems("one.example"), pems("two.example"));
+    let mut config = config(&[fake.address]);
+    let mut tls = TlsBind::new(first.certificate.clone(), first.key.clone());
+    tls.more = vec![(second.certificate.clone(), second.key.clone())];
+    tls.only_13 = true;
+    config.frontends[0].bind[0].tls = Some(tls);
+    let lb = Lb::start(config);
+    let fits = |name: &str, ca: &Pems| {
+        let ca = ca.certificate.to_str().unwrap();
+        let text = shown(&lb, name, &["-CAfile", ca, "-verify_hostname", name]);
+        text.contains("Verify return code: 0 (ok)")
+    };
+    assert!(fits("one.example", &first) && fits("two.example", &second));
+    assert!(!fits("two.example", &first));
+    assert!(
+        shown(&lb, "other.example", &["-CAfile", first.certificate.to_str().unwrap()])
+            .contains("Verify return code: 0 (ok)")
+    );
+    assert!(shown(&lb, "one.example", &["-tls1_2"]).contains("alert"));
+    assert!(shown(&lb, "one.example", &["-alpn", "h2"]).contains("ALPN protocol: h2"));
+}
+
+#[test]
+fn a_server_is_told_who_the_client_is_and_believes_no_other() {
+    let fake = Fake::new(|_| ok("x"));
+    let own = pems("lb.example");
+    let mut params = rcgen::CertificateParams::new(vec!["c".to_owned()]).unwrap();
+    params.distinguished_name.push(rcgen::DnType::CommonName, "prometheus");
+    let pair = rcgen::KeyPair::generate().unwrap();
+    let client = pems("x");
+    std::fs::write(&client.certificate, params.self_signed(&pair).unwrap().pem()).unwrap();
+    std::fs::write(&client.key, pair.serialize_pem()).unwrap();
+    let mut config = config(&[fake.address]);
+    config.frontends[0].tls = Some(TlsBind {
+        client_ca: Some(client.certificate.clone()),
+        verify: ClientVerify::Optional,
+        client_header: Some("X-Client-CN".to_owned()),
+        ..TlsBind::new(own.certificate.clone(), own.key)
+    });
+    let lb = Lb::start(config);
+    let ask = |with: bool| {
+        let mut curl = std::process::Command::new("curl");
+        curl.args(["-sk", "-m", "20", "-H", "x-client-cn: root"]);
+        if with {
+            curl.arg("--cert").arg(&client.certificate).arg("--key").arg(&client.key);
+        }
+        let output = curl.arg(format!("https://{}/", lb.address)).output().unwrap();
+        assert_eq!(String::from_utf8_lossy(&output.stdout), "x");
+    };
+    ask(true);
+    ask(false);
+    let told: Vec<_> = fake.seen().iter().map(|s| s.values("x-client-cn").join(",")).collect();
+    assert_eq!(told, ["prometheus", ""]);
 }
 
 #[test]
