@@ -26,6 +26,11 @@ impl Core {
     pub(crate) async fn claim(self: &Arc<Self>, request: ClaimRequest) -> Claim {
         let core = Arc::clone(self);
         match self.net.runtime.get() {
+            // With nobody to ask, a hop to the other thread and back would cost more than all else here.
+            Some(_) if !self.options.claim_wait.is_zero() && !self.net.has_controls() => {
+                let (key, began) = (request.key.clone(), self.begin_claim(&request));
+                self.judge(&key, began, Vec::new())
+            }
             Some(runtime) if !self.options.claim_wait.is_zero() => {
                 let (key, began) = (request.key.clone(), self.begin_claim(&request));
                 let asked = runtime.spawn(async move { core.ask(request).await });
@@ -102,6 +107,9 @@ impl Core {
 
     /// Tells all peers that a claim of ours ended.
     pub(crate) fn tell_release(&self, ended: Ended) {
+        if !self.net.has_controls() {
+            return;
+        }
         let record = (ended.how == Release::Ok)
             .then(|| self.state.read(ended.kind, &ended.key))
             .flatten()

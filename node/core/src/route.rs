@@ -1,5 +1,6 @@
 //! The routing tree: which routes an alert takes, and what each of them waits for. Knows no receiver.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::label::{Fingerprint, Hasher, Labels, Lookup};
@@ -142,7 +143,7 @@ impl Route {
 /// The tree.
 #[derive(Debug, Clone)]
 pub struct Routes {
-    routes: Vec<Route>,
+    routes: Vec<Arc<Route>>,
     lens: Lens,
     /// The matchers of each route.
     conditions: Vec<Conditions>,
@@ -169,10 +170,11 @@ impl Routes {
             continues: false,
             children: Vec::new(),
         };
-        let mut routes = Vec::new();
+        let mut routes: Vec<Route> = Vec::new();
         add(&mut routes, root, &above, None)?;
         let mut lens = Lens::default();
         let conditions = routes.iter().map(|route| lens.conditions(&route.matchers)).collect();
+        let routes = routes.into_iter().map(Arc::new).collect();
         Ok(Self { routes, lens, conditions })
     }
 
@@ -184,9 +186,9 @@ impl Routes {
         found
     }
 
-    /// The route with that number.
+    /// The route with that number; shared, so that whoever works for it may keep it.
     #[must_use]
-    pub fn get(&self, index: RouteIndex) -> Option<&Route> {
+    pub fn get(&self, index: RouteIndex) -> Option<&Arc<Route>> {
         self.routes.get(index.0 as usize)
     }
 
@@ -198,7 +200,7 @@ impl Routes {
 
     /// All routes with their numbers, children before parents.
     pub fn iter(&self) -> impl Iterator<Item = (RouteIndex, &Route)> {
-        (0..).map(RouteIndex).zip(&self.routes)
+        (0..).map(RouteIndex).zip(self.routes.iter().map(Arc::as_ref))
     }
 
     fn descend(&self, index: RouteIndex, sight: &Sight, found: &mut Vec<RouteIndex>) -> bool {

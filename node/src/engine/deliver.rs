@@ -8,6 +8,7 @@ use futures_util::future::join_all;
 use jiff::Timestamp;
 use tocsin_cluster::{Busy, Claim, ClaimRequest, Grant, Rank, Release, Stamp, kind};
 use tocsin_core::group::Batch;
+use tocsin_core::history;
 use tocsin_core::nflog::{Entry, EntryKey, Reason, needs_update};
 use tocsin_core::route::Route;
 use tocsin_core::time;
@@ -36,7 +37,7 @@ const GLANCE: Duration = Duration::from_millis(300);
 pub(super) struct Flush {
     shared: Arc<Shared>,
     live: Arc<Live>,
-    route: Route,
+    route: Arc<Route>,
     batch: Batch,
     began: Instant,
 }
@@ -468,40 +469,44 @@ impl Attempts for Delivery<'_> {
         let Flush { shared, route, .. } = self.flush;
         let at = time::sub(shared.clock.now(), attempt.began.elapsed());
         let skipped = matches!(attempt.result, Some(Ok(Sent { skipped: true, .. })));
+        let mut told = None;
         if !skipped {
             let failed = !matches!(attempt.result, Some(Ok(_)));
             let count = |numbers: &mut IntegrationNumbers| numbers.attempt(attempt.took, failed);
             shared.counts.integration(self.integration.kind, &route.receiver, count);
-            self.flush.remember(&self.key, &pending.plan, attempt, at);
+            told = Some(self.flush.told(&pending.plan, attempt, at));
         }
         let Some(Ok(sent)) = attempt.result else {
+            if let Some(told) = told {
+                shared.write_history(&self.key, told);
+            }
             pending.grant.release(Release::Failed);
             return;
         };
         if !skipped {
-            let told = std::mem::take(&mut pending.told);
-            shared.recorder.record(|| self.notification_event(&pending.plan, told));
+            let alerts = std::mem::take(&mut pending.told);
+            shared.recorder.record(|| self.notification_event(&pending.plan, alerts));
         }
         let entry = self.entry(&pending.plan, sent, at);
         let _span = Span::child("notify.SetNotifiesStage.Exec", Kind::Internal)
             .with("alerting.group.key", &*self.flush.batch.key)
             .with("alerting.alerts.count", entry.firing.len() + entry.resolved.len());
-        shared.write_log(&self.key, &entry, pending.moment, route.repeat_interval).await;
+        let moment = pending.moment;
+        shared.write_log(&self.key, &entry, moment, route.repeat_interval, told).await;
         pending.grant.release(Release::Ok);
     }
 }
 
 impl Flush {
-    /// Adds an attempt to the history.
-    fn remember(&self, key: &EntryKey, plan: &Plan, attempt: &Attempt<'_>, at: Timestamp) {
-        use tocsin_core::history;
+    /// An attempt as the history keeps it.
+    fn told(&self, plan: &Plan, attempt: &Attempt<'_>, at: Timestamp) -> history::Attempt {
         let (outcome, text) = match attempt.result {
             Some(Ok(_)) => (history::Outcome::Sent, String::new()),
             Some(Err(error)) if error.retry() => (history::Outcome::Retried, notify::report(error)),
             Some(Err(error)) => (history::Outcome::Failed, notify::report(error)),
             None => (history::Outcome::Failed, "no answer in time".to_owned()),
         };
-        let attempt = history::Attempt {
+        history::Attempt {
             at,
             node: self.shared.cluster.name().into(),
             reason: plan.reason,
@@ -509,8 +514,7 @@ impl Flush {
             text: text.into(),
             firing: u32::try_from(plan.firing.len()).unwrap_or(u32::MAX),
             resolved: u32::try_from(plan.resolved.len()).unwrap_or(u32::MAX),
-        };
-        self.shared.write_history(key, attempt);
+        }
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use jiff::Timestamp;
-use tocsin_cluster::{Cluster, Need};
+use tocsin_cluster::{Cluster, Need, Writer};
 use tocsin_core::alert::{Hold, NameLimit};
 use tocsin_core::history::{Attempt, History};
 use tocsin_core::label::{Fingerprint, Labels};
@@ -119,12 +119,14 @@ impl Shared {
         self.counts.reloaded(self.clock.now());
     }
 
+    /// Writes what an integration was told, with the attempt for the history if it counts as one.
     pub(super) async fn write_log(
         &self,
         key: &EntryKey,
         entry: &Entry,
         moment: u64,
         repeat: Duration,
+        told: Option<Attempt>,
     ) {
         let expires_at = nflog::expires_at(self.clock.now(), self.options.data_retention, repeat);
         let draft = log::draft(key, entry, expires_at);
@@ -132,6 +134,9 @@ impl Shared {
             .cluster
             .write(Need::Log, |writer| {
                 writer.put_at(draft, moment);
+                if let Some(told) = told {
+                    self.add_to_history(writer, key, told);
+                }
             })
             .await;
         if let Some(why) = outcome.degraded {
@@ -140,14 +145,16 @@ impl Shared {
     }
 
     pub(super) fn write_history(&self, key: &EntryKey, attempt: Attempt) {
-        self.cluster.put(|writer| {
-            let before = self.history.get(key);
-            let mut history = before.map_or_else(History::default, |history| (*history).clone());
-            history.push(attempt);
-            if let Some(draft) = history::draft(key, &history) {
-                writer.put(draft);
-            }
-        });
+        self.cluster.put(|writer| self.add_to_history(writer, key, attempt));
+    }
+
+    fn add_to_history(&self, writer: &mut Writer<'_>, key: &EntryKey, attempt: Attempt) {
+        let before = self.history.get(key);
+        let mut history = before.map_or_else(History::default, |history| (*history).clone());
+        history.push(attempt);
+        if let Some(draft) = history::draft(key, &history) {
+            writer.put(draft);
+        }
     }
 
     /// Writes the files that Alertmanager reads, on a thread of its own.

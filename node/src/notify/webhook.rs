@@ -1,10 +1,12 @@
 //! A webhook: upstream's JSON document, or a payload of the user's own.
 
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use tocsin_service::secret::HIDDEN;
 use ::http::Method;
 use serde::Serialize;
+use url::Url;
 
 use crate::config::block::{Block, Form};
 use crate::config::global::Global;
@@ -71,17 +73,30 @@ fn check_url(block: &Block<'_>, url: &Source) {
 pub(crate) struct Sender {
     config: Config,
     client: Client,
+    /// The last address and its text: mostly it is always the same, and taking it apart costs as much as making the body.
+    last: Mutex<Option<(String, Url)>>,
 }
 
 impl Sender {
     /// Prepares the client.
     pub(crate) fn build(config: &Config, parts: &Parts) -> Result<Self, BuildError> {
-        Ok(Self { config: config.clone(), client: Client::build(&config.http, parts)? })
+        let client = Client::build(&config.http, parts)?;
+        Ok(Self { config: config.clone(), client, last: Mutex::default() })
     }
 
     /// The configured bound of one attempt.
     pub(crate) fn timeout(&self) -> Option<Duration> {
         some_time(self.config.timeout)
+    }
+
+    fn address(&self, text: String) -> Result<Url, SendError> {
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, url)) = last.as_ref().filter(|(known, _)| *known == text) {
+            return Ok(url.clone());
+        }
+        let url = parse_url(&text)?;
+        *last = Some((text, url.clone()));
+        Ok(url)
     }
 
     /// One POST of the document, or of the configured payload.
@@ -95,7 +110,7 @@ impl Sender {
             Some(payload) => json::body(&call.tree(payload)?)?,
             None => json::body(&Document::new(&call, dropped, "4"))?,
         };
-        let request = Request::json(Method::POST, parse_url(&url)?, body);
+        let request = Request::json(Method::POST, self.address(url)?, body);
         let answer = within(self.timeout(), "webhook", self.client.send(request)).await?;
         answer.check(&[])?;
         Ok(Sent::default())

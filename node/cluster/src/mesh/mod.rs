@@ -98,6 +98,11 @@ impl Net {
         told.map(|(id, _)| id.clone()).collect()
     }
 
+    /// Whether there is anybody to tell.
+    pub(crate) fn has_controls(&self) -> bool {
+        !lock(&self.controls).is_empty()
+    }
+
     /// Of those asked, who is worth waiting for: not who let us wait in vain a moment ago.
     pub(crate) fn worth_waiting(&self, asked: Vec<String>) -> Vec<String> {
         let now = mono::now();
