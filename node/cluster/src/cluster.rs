@@ -227,6 +227,23 @@ impl Cluster {
         self.core.counts.stalls(mono::now())
     }
 
+    /// Ends once no stall is going on that its tick has not found yet: what follows from it is known then.
+    pub async fn awake(&self) {
+        let mut ticks = self.core.ticks.subscribe();
+        while self.core.counts.is_stalled(mono::now()) {
+            if ticks.changed().await.is_err() {
+                return;
+            }
+        }
+    }
+
+    /// When the last stall began, in wall milliseconds, of those that were long and that no peer was there to hear meanwhile.
+    #[must_use]
+    pub fn slept_from_ms(&self) -> Option<i64> {
+        let from = self.core.slept_from_ms.load(std::sync::atomic::Ordering::Relaxed);
+        (from != 0).then_some(from)
+    }
+
     /// Publishes the hash of the configuration in use.
     pub fn set_config_hash(&self, hash: u64) {
         let loaded_hlc = self.core.state.next_hlc(self.core.now_ms());
@@ -331,6 +348,21 @@ mod tests {
         assert!(cluster.rank(b"any").is_owner());
         assert_eq!((cluster.view().live, cluster.view().known), (1, 1));
         assert_eq!(cluster.view().status.label(), "disabled");
+    }
+
+    #[tokio::test]
+    async fn what_ends_during_a_long_sleep_alone_is_held() {
+        let options = Options { name: "a".into(), ..Options::alone() };
+        let hold_ms = i64::try_from(options.expiry_hold.as_millis()).unwrap();
+        let (cluster, _) = start(options).await;
+        assert_eq!((cluster.slept_from_ms(), cluster.view().hold_until_ms), (None, 0));
+        let before = cluster.core.now_ms();
+        cluster.core.woke_alone(Duration::from_secs(90));
+        let view = cluster.view();
+        assert_eq!(view.hold_until_ms - view.hold_start_ms, hold_ms);
+        assert_eq!(cluster.slept_from_ms(), Some(view.hold_start_ms - 90_000));
+        assert!(before <= view.hold_start_ms);
+        cluster.awake().await;
     }
 
     #[tokio::test]

@@ -1,6 +1,7 @@
 //! What all parts of one node's cluster share. Holds no loop and no socket.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -40,6 +41,10 @@ pub(crate) struct Core {
     pub(crate) ready: watch::Sender<Ready>,
     /// False while this node must not notify because it may have missed something.
     pub(crate) caught_up: watch::Sender<bool>,
+    /// Counts the ticks that find stalls.
+    pub(crate) ticks: watch::Sender<u64>,
+    /// When the last long stall of a node alone began, in wall milliseconds; 0 if there was none.
+    pub(crate) slept_from_ms: AtomicI64,
     /// Rises at each change of this node's own status, so that it is told at once.
     pub(crate) status_changed: watch::Sender<u64>,
     pub(crate) claims: Arc<Claims>,
@@ -205,6 +210,19 @@ impl Core {
     }
 
     /// Sets readiness, here and for the others.
+    /// The process stood still for long, and no peer lives that could have gone on hearing: what ends by expiry is held as
+    /// after a cold start.
+    pub(crate) fn woke_alone(&self, length: Duration) {
+        let now_ms = self.now_ms();
+        let ms = |time: Duration| i64::try_from(time.as_millis()).unwrap_or(i64::MAX);
+        self.slept_from_ms.store(now_ms.saturating_sub(ms(length)), Ordering::Relaxed);
+        let until_ms = now_ms.saturating_add(ms(self.options.expiry_hold));
+        self.set_status(|status| {
+            status.hold_until_ms = until_ms;
+            status.hold_start_ms = now_ms;
+        });
+    }
+
     pub(crate) fn set_ready(&self, ready: Ready) {
         let is_ready = ready.is_ready();
         self.set_status(|status| status.ready = is_ready);

@@ -60,13 +60,13 @@ impl Counts {
         Self::add(counter, u64::try_from(time.as_micros()).unwrap_or(u64::MAX));
     }
 
-    /// The clockwork ticks; true when it stood still since the last tick.
-    pub(crate) fn ticked(&self, now: Duration) -> bool {
+    /// The clockwork ticks; answers for how long it stood still since the last tick, if it did.
+    pub(crate) fn ticked(&self, now: Duration) -> Option<Duration> {
         let stalled = self.is_stalled(now);
         self.stalls.fetch_add(u64::from(stalled), Ordering::Relaxed);
         let now_ms = u64::try_from(now.as_millis()).unwrap_or(u64::MAX);
-        self.tick_ms.store(now_ms, Ordering::Relaxed);
-        stalled
+        let last_ms = self.tick_ms.swap(now_ms, Ordering::Relaxed);
+        stalled.then(|| Duration::from_millis(now_ms.saturating_sub(last_ms)))
     }
 
     /// Whether the clockwork should have ticked long ago.
@@ -247,10 +247,10 @@ mod tests {
     fn a_stall_counts_once_before_and_after_its_tick() {
         let counts = Counts::default();
         let at = |ms: u64| Duration::from_millis(5_000 + ms);
-        assert!(!counts.ticked(at(0)));
+        assert_eq!(counts.ticked(at(0)), None);
         assert_eq!(counts.stalls(at(1_100)), 0);
         assert_eq!(counts.stalls(at(1_300)), 1);
-        assert!(counts.ticked(at(1_300)));
+        assert_eq!(counts.ticked(at(1_300)), Some(Duration::from_millis(1_300)));
         assert_eq!(counts.stalls(at(1_301)), 1);
     }
 }

@@ -391,6 +391,9 @@ fn show_disk(core: &Core, healthy: bool) {
     });
 }
 
+/// After a stall this long nobody can know what the sources of alerts would have said.
+const LONG_STALL: Duration = Duration::from_secs(60);
+
 /// Finds silent members, and that this process itself stood still.
 async fn tick(core: &Core) {
     let mut every = tokio::time::interval(TICK);
@@ -398,11 +401,11 @@ async fn tick(core: &Core) {
     loop {
         every.tick().await;
         let stalled = core.counts.ticked(mono::now());
-        if stalled {
-            warn!("process stood still, catching up");
+        if let Some(length) = stalled {
+            warn!(?length, "process stood still, catching up");
         }
         let live: Vec<String> = core.with_members(|members, now| {
-            if !stalled {
+            if stalled.is_none() {
                 return Vec::new();
             }
             members.forgive(now);
@@ -413,6 +416,10 @@ async fn tick(core: &Core) {
             core.caught_up.send_replace(false);
         }
         live.iter().for_each(|id| core.net.rounds.owe(id));
+        if let Some(length) = stalled.filter(|length| LONG_STALL <= *length && live.is_empty()) {
+            core.woke_alone(length);
+        }
+        core.ticks.send_modify(|ticks| *ticks += 1);
     }
 }
 

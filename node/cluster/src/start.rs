@@ -2,8 +2,10 @@
 
 use std::collections::HashMap;
 use std::path::Path;
+use std::sync::atomic::AtomicI64;
 use std::sync::{Arc, Mutex};
 
+use bytes::Bytes;
 use tocsin_service::clock::Clock;
 use tokio::sync::{oneshot, watch};
 use tokio_util::sync::CancellationToken;
@@ -18,8 +20,8 @@ use crate::metrics::Counts;
 use crate::mono;
 use crate::options::Options;
 use crate::ready::Ready;
-use crate::record::key_hash;
-use crate::state::State;
+use crate::record::{Kind, Record, key_hash};
+use crate::state::{Merged, State};
 use crate::store::{Identity, Lock, Log, NoStore, Source, Store, StoreError};
 use crate::view::{Member, MemberState};
 
@@ -45,10 +47,21 @@ pub(crate) fn open_store(
     let now_ms = clock.now().as_millisecond();
     let (live, wall) = (Arc::clone(state), Arc::clone(clock));
     let source: Source = Arc::new(move |visit| live.each_live(wall.now().as_millisecond(), visit));
-    let mut load = |record| {
-        state.merge(&record, now_ms);
+    let mut expired: HashMap<(Kind, Bytes), Record> = HashMap::new();
+    let mut load = |record: Record| {
+        if state.merge(&record, now_ms) == Merged::Expired {
+            let newest = expired.entry((record.kind, record.key.clone())).or_insert(record.clone());
+            if newest.stamp < record.stamp {
+                *newest = record;
+            }
+        }
     };
     let log = Log::open(dir, options.sync, &mut load, source)?;
+    for record in expired.into_values() {
+        if let Some(expires_at_ms) = state.kept_until(&record, now_ms) {
+            state.merge(&Record { expires_at_ms, ..record }, now_ms);
+        }
+    }
     let loaded = log.loaded();
     if loaded.corrupt_files > 0 {
         warn!(
@@ -101,6 +114,8 @@ pub(crate) fn core_of(
         view,
         ready: watch::Sender::new(Ready::No("starting".into())),
         caught_up: watch::Sender::new(true),
+        ticks: watch::Sender::new(0),
+        slept_from_ms: AtomicI64::new(0),
         status_changed: watch::Sender::new(0),
         claims: Arc::new(claims),
         counts: Counts::default(),

@@ -37,6 +37,10 @@ pub trait Table: Send + Sync + 'static {
     fn read(&self, key: &[u8]) -> Option<Record>;
     /// Visits key, stamp and expiry of every record, in any order.
     fn walk(&self, visit: &mut dyn FnMut(&[u8], Stamp, i64));
+    /// Asked, once all is loaded, of a record that expired while this node was down: until when, in wall milliseconds, it is kept all the same.
+    fn kept_until(&self, _record: &Record, _now_ms: i64) -> Option<i64> {
+        None
+    }
     /// Forgets an expired record: after this `stamp`, `read` and `walk` no longer show it.
     fn remove(&self, key: &[u8]);
 }
@@ -132,6 +136,11 @@ impl State {
     /// The whole record under `key`.
     pub(crate) fn read(&self, kind: Kind, key: &[u8]) -> Option<Record> {
         self.table(kind)?.read(key)
+    }
+
+    /// See [`Table::kept_until`].
+    pub(crate) fn kept_until(&self, record: &Record, now_ms: i64) -> Option<i64> {
+        self.table(record.kind)?.kept_until(record, now_ms)
     }
 
     /// A stamp above everything seen, for facts that travel beside records.

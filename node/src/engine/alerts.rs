@@ -3,8 +3,9 @@
 //! Besides the records it remembers which of them the loop has not looked at since they changed. That list is bounded by
 //! the table itself: an alert stands on it once.
 
+use std::collections::HashSet;
 use std::hash::BuildHasher;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use bytes::Bytes;
 use hashbrown::{DefaultHashBuilder, HashTable};
@@ -17,6 +18,8 @@ use tocsin_service::clock::Clock;
 use tokio::sync::Notify;
 
 use super::body::{self, AlertBody};
+use super::ingest::TOMBSTONE_MIN;
+use super::log::Log;
 use super::pairs::Pairs;
 use super::slot::{AlertRef, CHANGED, GROUPED, LIVE, Slot};
 
@@ -27,6 +30,9 @@ pub struct Alerts {
     inner: Mutex<Inner>,
     clock: Arc<dyn Clock>,
     changed: Notify,
+    log: Arc<Log>,
+    /// What receivers thought to fire when everything had been loaded; made when it is asked for.
+    told_firing: OnceLock<HashSet<u64>>,
 }
 
 /// The table behind the lock, and what is indexed with it.
@@ -49,10 +55,11 @@ pub(super) struct Inner {
 }
 
 impl Alerts {
-    /// An empty table.
+    /// An empty table beside the log of what receivers were told.
     #[must_use]
-    pub fn new(clock: Arc<dyn Clock>) -> Self {
-        Self { inner: Mutex::new(Inner::new()), clock, changed: Notify::new() }
+    pub fn new(clock: Arc<dyn Clock>, log: Arc<Log>) -> Self {
+        let (inner, changed) = (Mutex::new(Inner::new()), Notify::new());
+        Self { inner, clock, changed, log, told_firing: OnceLock::new() }
     }
 
     /// How many records there are, resolved ones included.
@@ -243,6 +250,14 @@ impl Table for Alerts {
         for slot in inner.chunks.iter().flatten().filter(|slot| slot.flags & LIVE != 0) {
             visit(&slot.fingerprint.to_be_bytes(), slot.stamp, slot.expires_at_ms);
         }
+    }
+
+    /// The end of what a receiver still thinks to fire is told first.
+    fn kept_until(&self, record: &Record, now_ms: i64) -> Option<i64> {
+        let alert = decode(record, self.clock.now()).ok()?;
+        let told = self.told_firing.get_or_init(|| self.log.firing());
+        let keep = i64::try_from(TOMBSTONE_MIN.as_millis()).unwrap_or(i64::MAX);
+        told.contains(&alert.labels.hash_xx()).then(|| now_ms.saturating_add(keep))
     }
 
     fn remove(&self, key: &[u8]) {
@@ -461,7 +476,9 @@ mod tests {
 
     impl Fixture {
         fn new() -> Self {
-            Self { alerts: Alerts::new(Arc::new(SystemClock)), hlc: 0 }
+            let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+            let log = Arc::new(Log::new(Arc::clone(&clock)));
+            Self { alerts: Alerts::new(clock, log), hlc: 0 }
         }
 
         /// Puts an alert as a peer's record.

@@ -106,4 +106,25 @@ mod tests {
         assert_eq!(hold(&view, &facts(309)).cold, Some(expected));
         assert_eq!(hold(&view, &facts(310)).cold, None);
     }
+
+    /// What ended while the process ran, before it stood still, was told then: it does not fire again.
+    #[test]
+    fn after_a_long_sleep_only_what_ended_in_it_waits() {
+        let woke = at(0).as_millisecond();
+        let view = View { hold_until_ms: woke + 300_000, hold_start_ms: woke, ..view(1, false) };
+        let facts = Facts { up_until: at(-90), ..facts(10) };
+        let hold = hold(&view, &facts);
+        let ended = |end: i64| {
+            let times = tocsin_core::alert::Times {
+                starts_at: at(-1000),
+                ends_at: at(end),
+                updated_at: at(-500),
+                received_at: at(-1000),
+                timeout: false,
+                explicit_end: false,
+            };
+            hold.is_resolved(&times, at(10))
+        };
+        assert_eq!([-100, -90, -89, -1].map(ended), [true, true, false, false]);
+    }
 }

@@ -18,7 +18,7 @@ use super::counts::ApiVersion;
 use super::record;
 
 /// The least time for which a resolved alert is remembered, so that nothing older brings it back.
-const TOMBSTONE_MIN: Duration = Duration::from_secs(90 * 60);
+pub(super) const TOMBSTONE_MIN: Duration = Duration::from_secs(90 * 60);
 
 /// What became of a posted batch.
 #[derive(Debug, Default)]

@@ -79,6 +79,12 @@ impl Log {
         inner.rows.values().map(|row| (Arc::clone(&row.logged), row.expires_at_ms)).collect()
     }
 
+    /// The hashes of all alerts that some receiver thinks to fire.
+    pub(super) fn firing(&self) -> HashSet<u64> {
+        let inner = self.lock();
+        inner.rows.values().flat_map(|row| row.logged.entry.firing.iter().copied()).collect()
+    }
+
     /// Waits until [`Log::take_changed`] has something.
     pub(super) async fn wait_changed(&self) {
         self.changed.notified().await;

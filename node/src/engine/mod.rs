@@ -97,10 +97,11 @@ impl Tables {
     /// Empty tables.
     #[must_use]
     pub fn new(clock: &Arc<dyn Clock>) -> Self {
+        let log = Arc::new(Log::new(Arc::clone(clock)));
         Self {
-            alerts: Arc::new(Alerts::new(Arc::clone(clock))),
+            alerts: Arc::new(Alerts::new(Arc::clone(clock), Arc::clone(&log))),
             silences: Arc::default(),
-            log: Arc::new(Log::new(Arc::clone(clock))),
+            log,
             history: Arc::default(),
         }
     }

@@ -69,11 +69,13 @@ impl Shared {
     /// How much longer alerts count as firing now.
     pub(super) fn hold(&self) -> Hold {
         let last_post = Timestamp::from_millisecond(self.last_post_ms.load(Ordering::Relaxed));
+        let slept_from = self.cluster.slept_from_ms();
+        let slept_from = slept_from.and_then(|from| Timestamp::from_millisecond(from).ok());
         let facts = hold::Facts {
             expiry_hold: self.options.cluster.expiry_hold,
             now: self.clock.now(),
             last_post: last_post.unwrap_or(self.started_at),
-            up_until: self.up_until,
+            up_until: slept_from.map_or(self.up_until, |from| from.max(self.up_until)),
         };
         hold::hold(&self.cluster.view(), &facts)
     }
@@ -101,6 +103,7 @@ impl Shared {
 
     /// Until nothing is owed to this node that it may have missed.
     pub(super) async fn wait_caught_up(&self) {
+        self.cluster.awake().await;
         let mut caught_up = self.cluster.caught_up();
         // An error means that the cluster has gone, and with it what could be missed.
         let _ = caught_up.wait_for(|caught_up| *caught_up).await;

@@ -409,6 +409,30 @@ async fn after_a_start_what_ends_by_expiry_waits_for_its_source() {
     assert_eq!(world.heard(), ["420 /a: firing Other/a", "930 /a: resolved Late/a!"]);
 }
 
+/// Its record had expired while the node was down; the receiver still thought that it fired.
+#[tokio::test(start_paused = true)]
+async fn an_end_that_nobody_was_there_to_tell_is_told_hours_later() {
+    let world = World::new().await;
+    world.configure(PLAIN);
+    let node = world.node_on_disk("one").await;
+    let ends_at = Some(time::add(epoch(), hms(0, 10, 0)));
+    let told = AlertInput { ends_at, ..input("Down/a", epoch()) };
+    node.handle.post_alerts(ApiVersion::V2, vec![told]).await;
+    world.run(&[&node], hms(0, 1, 0)).await;
+    assert_eq!(world.heard(), ["30 /a: firing Down/a"]);
+    // Nobody has heard of this one.
+    let untold = AlertInput { ends_at, ..input("Up/a", node.handle.now()) };
+    node.handle.post_alerts(ApiVersion::V2, vec![untold]).await;
+    node.kill().await;
+    world.run(&[], hms(3, 0, 0)).await;
+    let node = world.node_on_disk("one").await;
+    assert_eq!(node.shared.alerts.len(), 1, "the other one is forgotten");
+    world.run(&[&node], hms(0, 20, 0)).await;
+    let heard = world.heard();
+    assert_eq!(heard.len(), 1, "{heard:?}");
+    assert!(heard[0].ends_with("resolved Down/a!"), "{heard:?}");
+}
+
 /// The files that Alertmanager reads are enough for a new beginning, alerts aside.
 #[tokio::test(start_paused = true)]
 async fn what_alertmanager_left_is_taken_over() {
