@@ -80,6 +80,9 @@ async fn route(
         (&Method::GET, ["api", "v2", "status", "ha"]) => Ok(status::ha(app)),
         (&Method::GET, ["api", "v2", "openapi.json"]) => Ok(status::openapi()),
         (&Method::GET, ["api", "v2", "receivers"]) => receivers::list(app, query),
+        (&Method::POST, ["api", "v2", "receivers", name, "test"]) => {
+            receivers::test(app, name).await
+        }
         (&Method::GET, ["api", "v2", "alerts"]) => alerts::list(app, query),
         (&Method::POST, ["api", "v2", "alerts"]) => alerts::post(app, body, peer).await,
         (&Method::GET, ["api", "v2", "alerts", "groups"]) => groups::list(app, query).await,
@@ -133,6 +136,7 @@ fn place(path: &[&str]) -> Option<Place> {
         ["api", "v2", "status", "ha"] => place("/api/v2/status/ha", GET, "GET"),
         ["api", "v2", "openapi.json"] => place("/api/v2/openapi.json", GET, "GET"),
         ["api", "v2", "receivers"] => place("/api/v2/receivers", GET, "GET"),
+        ["api", "v2", "receivers", _, "test"] => place("/api/v2/receivers/test", POST, "POST"),
         ["api", "v2", "alerts"] => place("/api/v2/alerts", GET_POST, "GET,POST"),
         ["api", "v2", "alerts", "groups"] => place("/api/v2/alerts/groups", GET, "GET"),
         ["api", "v2", "history"] => place("/api/v2/history", GET, "GET"),

@@ -18,6 +18,7 @@ use super::ingest::{self, Posted};
 use super::log::Log;
 use super::query::{self, AlertQuery, AlertView, GroupQuery, GroupsView};
 use super::reload::{self, ReloadError};
+use super::trial::{self, Trial};
 use crate::config::Config;
 use crate::events::EventNumbers;
 use crate::options::Options;
@@ -214,6 +215,12 @@ impl Handle {
     /// [`ReloadError`]; everything goes on as before then.
     pub async fn reload(&self) -> Result<(), ReloadError> {
         reload::reload(&self.shared).await
+    }
+
+    /// Sends a test notification to every integration of a receiver, answers how each went; `None` when no route names the
+    /// receiver.
+    pub async fn test_receiver(&self, receiver: &str) -> Option<Vec<Trial>> {
+        trial::test(&self.shared, receiver).await
     }
 
     /// Why the configuration file is not the configuration in effect, when the last reload failed.

@@ -27,6 +27,7 @@ mod slot;
 mod snapshot;
 #[cfg(test)]
 mod tests;
+mod trial;
 
 use std::panic::AssertUnwindSafe;
 use std::sync::atomic::AtomicI64;
@@ -64,6 +65,7 @@ pub use reload::ReloadError;
 pub(crate) use reload::load;
 pub use silences::Silences;
 pub use slot::AlertRef;
+pub use trial::Trial;
 
 use counts::Counts;
 use deliver::Flush;

@@ -317,6 +317,23 @@ async fn metrics_are_zipped_when_asked_for() {
 }
 
 #[tokio::test]
+async fn receivers_are_tested_only_where_that_is_switched_on() {
+    let path = "/api/v2/receivers/default/test";
+    let node = Node::plain().await;
+    assert_eq!(post(path, "").to(node.address).await.status, 404);
+    node.stop().await;
+    let config = "route: {receiver: default}\nreceivers: [{name: default, webhook_configs: [{url: 'http://127.0.0.1:1/'}]}]\n";
+    let node = Node::start(config, |options, _| options.web.enable_receiver_test = true).await;
+    let answer = post(path, "").to(node.address).await;
+    assert_eq!(answer.status, 200);
+    assert_eq!(answer.json()[0]["integration"], "default/webhook[0]");
+    assert_ne!(answer.json()[0]["error"], "");
+    let nobody = post("/api/v2/receivers/nobody/test", "").to(node.address).await;
+    assert_eq!(nobody.status, 404);
+    node.stop().await;
+}
+
+#[tokio::test]
 async fn v1_can_be_switched_off() {
     let node = Node::start(CONFIG, |options, _| options.web.api_v1 = false).await;
     let answer = get("/api/v1/status").to(node.address).await;

@@ -523,6 +523,23 @@ async fn a_stop_lets_requests_end_and_starts_none() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_test_notification_reaches_the_receiver_and_leaves_no_trace() {
+    let world = World::new().await;
+    world.configure(&format!("{PLAIN}  - url: URL/b\n"));
+    let node = world.node().await;
+    world.sink.answer([400]);
+    let trials = node.handle.test_receiver("hook").await.unwrap();
+    let names: Vec<_> = trials.iter().map(|trial| trial.integration.as_str()).collect();
+    assert_eq!(names, ["hook/webhook[0]", "hook/webhook[1]"]);
+    let errors: Vec<_> = trials.iter().filter_map(|trial| trial.error.clone()).collect();
+    assert!(errors.len() == 1 && errors[0].contains("400"), "{errors:?}");
+    let heard = world.heard();
+    assert!(heard.len() == 1 && heard[0].ends_with("firing TestNotification"), "{heard:?}");
+    assert_eq!(node.handle.test_receiver("nobody").await, None);
+    assert!(node.handle.log().is_empty() && node.handle.history().all().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
 async fn too_many_alerts_of_one_name_are_left_out() {
     let world = World::new().await;
     world.configure(PLAIN);
