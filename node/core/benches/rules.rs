@@ -14,6 +14,7 @@ use tocsin_core::group::{Groups, Inserted, Member};
 use tocsin_core::inhibit::{Inhibitor, Rule};
 use tocsin_core::label::{Fingerprint, Labels};
 use tocsin_core::matcher::{MatchOp, Matcher, Matchers, Mode, parse_matchers};
+use tocsin_core::nflog::{Entry, needs_update};
 use tocsin_core::route::{GroupBy, RouteSpec, Routes};
 use tocsin_core::silence::{Silence, Silencer};
 
@@ -22,6 +23,7 @@ const ALERTS: usize = 20_000;
 fn main() {
     let alerts: Vec<(Fingerprint, Labels)> = (0..ALERTS).map(alert).collect();
     labels(&alerts);
+    merge(&alerts);
     inhibit(&alerts);
     silences(&alerts);
     routes(&alerts);
@@ -66,6 +68,32 @@ fn labels(alerts: &[(Fingerprint, Labels)]) {
     report("hash of the log", ALERTS, || {
         for (_, labels) in alerts {
             black_box(labels.hash_xx());
+        }
+    });
+}
+
+/// What a post does to the times of what is there, and what a flush asks the log.
+fn merge(alerts: &[(Fingerprint, Labels)]) {
+    let now = Timestamp::UNIX_EPOCH + Duration::from_secs(1000);
+    let post = |now| Times::of_post(None, None, now, Duration::from_secs(300)).unwrap();
+    let current = post(now - Duration::from_secs(60));
+    report("merge: a repeat on top of what is there", ALERTS, || {
+        for _ in alerts {
+            black_box(post(black_box(now)).over(black_box(&current), now));
+        }
+    });
+    let hashes: Vec<u64> = alerts.iter().take(50).map(|(_, labels)| labels.hash_xx()).collect();
+    let entry = Entry {
+        timestamp: now,
+        flush_at: now,
+        firing: hashes.clone(),
+        resolved: Vec::new(),
+        data: Default::default(),
+    };
+    let repeat = Duration::from_secs(4 * 3600);
+    report("log: is a group of 50 told, nothing new", ALERTS, || {
+        for _ in alerts {
+            black_box(needs_update(Some(&entry), black_box(&hashes), &[], true, repeat, now));
         }
     });
 }

@@ -101,12 +101,20 @@ impl Alerts {
     }
 
     /// Reads every record, a lock for each thousand.
-    pub fn scan(&self, mut read: impl FnMut(AlertRef<'_>)) {
+    pub fn scan(&self, read: impl FnMut(AlertRef<'_>)) {
+        self.scan_having(&[], read);
+    }
+
+    /// As [`Alerts::scan`], only those that have all of these labels; no value is empty.
+    pub(super) fn scan_having(&self, labels: &[(&str, &str)], mut read: impl FnMut(AlertRef<'_>)) {
         let mut chunk = 0;
         loop {
             let inner = self.lock();
             let Some(slots) = inner.chunks.get(chunk) else { return };
-            for slot in slots.iter().filter(|slot| slot.flags & LIVE != 0) {
+            let probes = labels.iter().map(|(name, value)| inner.pairs.probe(name, value));
+            let probes: Vec<_> = probes.collect();
+            let has = |slot: &&Slot| probes.iter().all(|probe| probe.is_in(&slot.labels));
+            for slot in slots.iter().filter(|slot| slot.flags & LIVE != 0).filter(has) {
                 read(AlertRef { slot, table: &inner });
             }
             chunk += 1;

@@ -95,6 +95,12 @@ impl Pairs {
         None
     }
 
+    /// What to look for in lists to find this pair without reading texts. Good until a list is packed or released.
+    pub(super) fn probe<'a>(&self, name: &str, value: &'a str) -> Probe<'a> {
+        let find = |value| self.find(self.hasher.hash_one((name, value)), name, value);
+        Probe { pair: find(value), name: find(""), value }
+    }
+
     /// Whether a list holds exactly these pairs in this order.
     pub(super) fn equal<'b>(
         &self,
@@ -202,6 +208,30 @@ impl<'a> Iterator for Iter<'a> {
     }
 }
 
+/// A pair as lists may hold it: as a symbol, or inline behind the symbol of its name.
+pub(super) struct Probe<'a> {
+    pair: Option<u32>,
+    name: Option<u32>,
+    value: &'a str,
+}
+
+impl Probe<'_> {
+    /// Whether the list holds the pair.
+    pub(super) fn is_in(&self, list: &[u8]) -> bool {
+        let mut rest = list;
+        while let Some(item) = Item::next(&mut rest) {
+            let found = match item.value {
+                None => self.pair == Some(item.symbol),
+                Some(value) => self.name == Some(item.symbol) && self.value == value,
+            };
+            if found {
+                return true;
+            }
+        }
+        false
+    }
+}
+
 struct Item<'a> {
     symbol: u32,
     value: Option<&'a str>,
@@ -282,6 +312,20 @@ mod tests {
             }
             prop_assert_eq!(pairs.len(), 0);
         }
+    }
+
+    #[test]
+    fn a_probe_finds_its_pair_as_a_symbol_and_inline() {
+        let mut pairs = Pairs::new();
+        let first = pairs.pack([("pod", "first"), ("team", "db")].into_iter());
+        let second = pairs.pack([("pod", "second"), ("team", "db")].into_iter());
+        let is_in =
+            |name, value| [&first, &second].map(|list| pairs.probe(name, value).is_in(list));
+        assert_eq!(is_in("pod", "first"), [true, false]);
+        assert_eq!(is_in("pod", "second"), [false, true]);
+        assert_eq!(is_in("team", "db"), [true, true]);
+        assert_eq!(is_in("team", "first"), [false, false]);
+        assert_eq!(is_in("nobody", "db"), [false, false]);
     }
 
     #[test]

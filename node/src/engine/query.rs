@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use tocsin_core::alert::Hold;
 use tocsin_core::group::Group;
 use tocsin_core::label::{Fingerprint, Labels};
-use tocsin_core::matcher::Matcher;
+use tocsin_core::matcher::{MatchOp, Matcher};
 use tocsin_core::regex::Regex;
 use tocsin_core::route::{Route, RouteIndex, Routes};
 
@@ -180,7 +180,9 @@ pub(super) fn alerts(shared: &Shared, query: &AlertQuery) -> Vec<Fingerprint> {
     let pass = Pass::new(shared, &live);
     let routes = pass.wanted_routes(query);
     let mut found = Vec::new();
-    shared.alerts.scan(|alert| {
+    let equal = query.matchers.iter().filter(|one| one.op() == MatchOp::Equal);
+    let equal = equal.map(|one| (one.name(), one.value())).filter(|(_, value)| !value.is_empty());
+    shared.alerts.scan_having(&equal.collect::<Vec<_>>(), |alert| {
         let leads = |wanted: &Vec<bool>| leads_to(live.routes(), wanted, &alert);
         if pass.wants(query, &alert) && routes.as_ref().is_none_or(leads) {
             found.push(alert.fingerprint());
