@@ -45,6 +45,8 @@ pub struct Limits {
     /// Open connections, and no more than three quarters of the process's descriptors: for a
     /// further one the longest idle one is closed, or itself when none is idle.
     pub connections_max: usize,
+    /// Open connections from one address, so that nobody takes all places; a balancer is one address.
+    pub connections_of_one_max: usize,
     /// What running requests get when the server stops; then they are cut off.
     pub stop_grace: Duration,
 }
@@ -57,6 +59,7 @@ impl Default for Limits {
             header_max_bytes: 64 * 1024,
             headers_max: 128,
             connections_max: 20_000,
+            connections_of_one_max: 15_000,
             stop_grace: Duration::from_secs(5),
         }
     }
@@ -146,7 +149,8 @@ pub async fn serve(
     stop: CancellationToken,
 ) {
     let settings = settings.into();
-    let crowd = Crowd::new(settings.limits.connections_max);
+    let limits = &settings.limits;
+    let crowd = Crowd::new(limits.connections_max, limits.connections_of_one_max);
     let mut acceptors = JoinSet::new();
     for listener in listeners {
         let server = connection::Server {
@@ -175,7 +179,7 @@ async fn accept_all<H: Handler>(
         match accepted {
             Ok((socket, address)) => {
                 let pulse = server.pulse();
-                let Some(place) = crowd.enter(Arc::clone(&pulse)) else {
+                let Some(place) = crowd.enter(Arc::clone(&pulse), address.ip()) else {
                     debug!(peer = %address, "connection refused, too many are open");
                     continue;
                 };

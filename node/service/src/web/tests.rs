@@ -163,6 +163,7 @@ async fn handler_can_see_that_nobody_waits() {
 
 #[tokio::test]
 async fn silent_connections_make_room_for_requests() {
+    // Connections of one address take three quarters of all places at most.
     let server = start(Limits { connections_max: 10, ..Limits::default() }, echo).await;
     let mut silent = Vec::new();
     for _ in 0..100 {
@@ -173,6 +174,29 @@ async fn silent_connections_make_room_for_requests() {
     }
     // The first ones had to go.
     assert_eq!(silent[0].read_to_end(&mut Vec::new()).await.unwrap_or(0), 0);
+}
+
+#[tokio::test]
+async fn an_address_that_has_its_share_makes_room_among_its_own() {
+    let limits = Limits { connections_max: 100, connections_of_one_max: 3, ..Limits::default() };
+    let server = start(limits, echo).await;
+    let other = tokio::net::TcpSocket::new_v4().unwrap();
+    other.bind("127.0.0.2:0".parse().unwrap()).unwrap();
+    let mut other = other.connect(server.address).await.unwrap();
+    other.write_all(b"POST / HT").await.unwrap();
+    let mut greedy = Vec::new();
+    for _ in 0..20 {
+        let mut socket = TcpStream::connect(server.address).await.unwrap();
+        socket.write_all(b"POST / HT").await.unwrap();
+        greedy.push(socket);
+        assert!(server.talk(&post("hello")).await.ends_with("hello"));
+    }
+    assert_eq!(greedy[0].read_to_end(&mut Vec::new()).await.unwrap_or(0), 0);
+    other.write_all(b"TP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\nok").await.unwrap();
+    other.shutdown().await.unwrap();
+    let mut answer = String::new();
+    other.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.ends_with("ok"), "the oldest of all, and not theirs: {answer:?}");
 }
 
 #[tokio::test]
