@@ -49,6 +49,7 @@ impl Core {
         facts.messages_pruned = links.values().map(|link| link.pruned).sum();
         facts.claims_in_flight = self.claims.in_flight();
         facts.digests = self.state.roots();
+        facts.sweeps = self.state.sweeps();
         facts.store = self.store.facts();
         facts.peers = peers;
         facts
@@ -80,6 +81,10 @@ impl Counts {
             refresh_joins: get(&self.refresh_joins),
             refresh_joins_failed: get(&self.refresh_joins_failed),
             name_conflicts: get(&self.name_conflicts),
+            streams_dialled: get(&self.streams_dialled),
+            streams_accepted: get(&self.streams_accepted),
+            read_errors: get(&self.read_errors),
+            write_errors: get(&self.write_errors),
             pushes_sent: get(&self.pushes_sent),
             push_bytes_sent: get(&self.push_bytes_sent),
             pushes_received: get(&self.pushes_received),

@@ -43,6 +43,10 @@ pub(crate) struct Counts {
     pub(crate) degraded_peers: AtomicU64,
     pub(crate) writes: AtomicU64,
     pub(crate) write_micros: AtomicU64,
+    pub(crate) streams_dialled: AtomicU64,
+    pub(crate) streams_accepted: AtomicU64,
+    pub(crate) read_errors: AtomicU64,
+    pub(crate) write_errors: AtomicU64,
     stalls: AtomicU64,
     /// Monotonic milliseconds of the last tick.
     tick_ms: AtomicU64,
@@ -58,6 +62,15 @@ impl Counts {
 
     pub(crate) fn add_time(counter: &AtomicU64, time: Duration) {
         Self::add(counter, u64::try_from(time.as_micros()).unwrap_or(u64::MAX));
+    }
+
+    /// A connection's reader ended; that the other side closed it is no error.
+    pub(crate) fn read_ended(&self, ended: &std::io::Result<()>) {
+        if let Err(error) = ended
+            && error.kind() != std::io::ErrorKind::UnexpectedEof
+        {
+            Self::add(&self.read_errors, 1);
+        }
     }
 
     /// The clockwork ticks; answers for how long it stood still since the last tick, if it did.
@@ -115,6 +128,14 @@ pub struct ClusterFacts {
     pub refresh_joins_failed: u64,
     /// Handshakes with a name that is in use.
     pub name_conflicts: u64,
+    /// Connections made by this node, whose handshake succeeded.
+    pub streams_dialled: u64,
+    /// Connections made by others, whose handshake succeeded.
+    pub streams_accepted: u64,
+    /// Connections that ended with an error while they were read.
+    pub read_errors: u64,
+    /// The same while they were written.
+    pub write_errors: u64,
     /// Pushes (`update`) sent, in messages and bytes.
     pub pushes_sent: u64,
     /// See `pushes_sent`.
@@ -173,6 +194,8 @@ pub struct ClusterFacts {
     pub records_ahead: u64,
     /// See `records_malformed`.
     pub records_expired: u64,
+    /// For each kind how often records were looked through for expired ones, and the time of that.
+    pub sweeps: Vec<(Kind, u64, Duration)>,
     /// Whether strangers are kept out.
     pub authenticated: bool,
     /// How many late or lagging peers: upstream's health score.

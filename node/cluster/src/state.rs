@@ -3,12 +3,14 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use bytes::Bytes;
 use tracing::warn;
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::hlc::{Hlc, from_ms};
+use crate::mono;
 use crate::record::{Draft, Kind, Record, Stamp, fingerprint, key_hash};
 
 /// Buckets of a kind's digest.
@@ -79,6 +81,9 @@ struct Slot {
     digests: Vec<u64>,
     /// No record of the kind expires before this.
     next_expiry: i64,
+    /// Looks for expired records, and their time.
+    sweeps: u64,
+    sweep_time: Duration,
 }
 
 impl State {
@@ -128,7 +133,10 @@ impl State {
     pub(crate) fn expire(&self, now_ms: i64) {
         let mut inner = self.lock();
         for slot in inner.kinds.values_mut().filter(|slot| slot.next_expiry <= now_ms) {
+            let begun = mono::now();
             let gone = slot.expire(now_ms);
+            slot.sweeps += 1;
+            slot.sweep_time += mono::now().saturating_sub(begun);
             self.counts.expired.fetch_add(gone, Ordering::Relaxed);
         }
     }
@@ -151,6 +159,12 @@ impl State {
     /// The kinds that exist here, smallest first.
     pub(crate) fn kinds(&self) -> Vec<Kind> {
         self.lock().kinds.keys().copied().collect()
+    }
+
+    /// For each kind how often it was looked through for expired records, and the time of that.
+    pub(crate) fn sweeps(&self) -> Vec<(Kind, u64, Duration)> {
+        let inner = self.lock();
+        inner.kinds.iter().map(|(kind, slot)| (*kind, slot.sweeps, slot.sweep_time)).collect()
     }
 
     /// Root digest of each kind: 0 for an empty one, so that a kind nobody uses equals one nobody knows.
@@ -305,7 +319,13 @@ fn count_malformed(record: &Record, error: &Malformed, counts: &StateCounts) {
 
 impl Slot {
     fn new(table: Arc<dyn Table>) -> Self {
-        Self { table, digests: vec![0; BUCKETS], next_expiry: i64::MAX }
+        Self {
+            table,
+            digests: vec![0; BUCKETS],
+            next_expiry: i64::MAX,
+            sweeps: 0,
+            sweep_time: Duration::ZERO,
+        }
     }
 
     fn put(

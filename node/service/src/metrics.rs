@@ -99,7 +99,9 @@ pub struct Histogram {
 }
 
 impl Histogram {
-    fn new(bounds: &'static [f64]) -> Self {
+    /// One that belongs to no registry: its owner shows it with [`Histogram::mirror`].
+    #[must_use]
+    pub fn new(bounds: &'static [f64]) -> Self {
         let buckets = (0..=bounds.len()).map(|_| AtomicU64::new(0)).collect();
         Self { bounds, buckets, sum: AtomicU64::new(0) }
     }
@@ -118,6 +120,18 @@ impl Histogram {
             own.store(*other, Ordering::Relaxed);
         }
         self.sum.store(sum.to_bits(), Ordering::Relaxed);
+    }
+
+    /// Observations by size, as [`Histogram::mirror`] takes them.
+    #[must_use]
+    pub fn buckets(&self) -> Vec<u64> {
+        self.buckets.iter().map(|bucket| bucket.load(Ordering::Relaxed)).collect()
+    }
+
+    /// All observations together.
+    #[must_use]
+    pub fn sum(&self) -> f64 {
+        f64::from_bits(self.sum.load(Ordering::Relaxed))
     }
 
     /// Number of observations.

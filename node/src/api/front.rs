@@ -226,7 +226,10 @@ fn finish(app: &App, asked: &Asked<'_>, answer: &mut Response<Body>) {
             headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
             origin::allow(app, asked.head, headers);
         }
-        ["api", "v1", ..] => super::v1::finish(answer.headers_mut()),
+        // Upstream's router refuses a method before anything of API v1 is asked.
+        ["api", "v1", ..] if answer.status() != StatusCode::METHOD_NOT_ALLOWED => {
+            super::v1::finish(answer.headers_mut());
+        }
         _ => {}
     }
 }

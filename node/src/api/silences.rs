@@ -34,8 +34,8 @@ pub(super) fn list(
         State::Pending => query.switch("pending"),
         State::Expired => query.switch("expired"),
     };
-    let mut silences = app.engine.silences();
-    silences.retain(|silence| shows(silence.state(now)) && has_matchers(silence, &wanted));
+    let is_wanted = |silence: &Silence| shows(silence.state(now)) && has_matchers(silence, &wanted);
+    let mut silences = app.engine.find_silences(is_wanted);
     sort(&mut silences, now);
     let mut out = Vec::with_capacity(silences.len() * 256);
     push_array(&mut out, &silences, |out, silence| push_silence(out, silence, now));

@@ -8,7 +8,7 @@ use super::{
     App,
     error::json_response,
     json::push_string,
-    times,
+    original, times,
     wire::{push, push_array},
 };
 
@@ -27,7 +27,7 @@ pub(super) fn v2(app: &App) -> Response<Body> {
     out.push(b',');
     push_field(&mut out, "status", view.status.label());
     push(&mut out, "},\"config\":{");
-    push_field(&mut out, "original", &config.original);
+    push_field(&mut out, "original", &original::for_all_versions(&config.original));
     push(&mut out, "},\"uptime\":");
     times::push_millis(&mut out, app.engine.started_at());
     push(&mut out, ",\"versionInfo\":");

@@ -10,7 +10,8 @@ use tocsin_core::{
     alert::AlertInput,
     label::{Labels, Lookup},
     matcher::{MatchOp, Matcher, NameRule, parse_matchers},
-    silence::{RawMatcher, Silence, SilenceInput},
+    regex::Regex,
+    silence::{InvalidSilence, RawMatcher, Silence, SilenceInput},
 };
 use tocsin_service::web::{Body, Peer, read_body};
 
@@ -79,9 +80,10 @@ pub(super) fn status(app: &App) -> Response<Body> {
     let view = app.engine.cluster().view();
     let mut out = Vec::with_capacity(config.original.len() * 2 + 1024);
     out.push(b'{');
-    push_field(&mut out, "configYAML", &config.original);
+    let original = original::for_all_versions(&config.original);
+    push_field(&mut out, "configYAML", &original);
     push(&mut out, ",\"configJSON\":");
-    out.extend_from_slice(&original::json(&config.original));
+    out.extend_from_slice(&original::json(&original));
     push(&mut out, ",\"versionInfo\":");
     push_version(&mut out);
     push(&mut out, ",\"uptime\":");
@@ -137,6 +139,13 @@ fn switch(query: &Query<'_>, name: &str) -> Result<bool, ApiError> {
     }
 }
 
+/// As API v2, but the mistake names the expression instead of what is wrong with it.
+fn receiver(query: &Query<'_>) -> Result<Option<Regex>, ApiError> {
+    let text = query.first("receiver");
+    let failed = |_| ApiError::BadData(format!("failed to parse receiver param: {text}"));
+    filter::receiver(text).map_err(failed)
+}
+
 /// Shows the alerts that fire, by fingerprint.
 pub(super) fn alerts(app: &Arc<App>, query: &Query<'_>) -> Result<Response<Body>, ApiError> {
     let asked = AlertQuery {
@@ -144,7 +153,7 @@ pub(super) fn alerts(app: &Arc<App>, query: &Query<'_>) -> Result<Response<Body>
         active: switch(query, "active")?,
         silenced: switch(query, "silenced")?,
         inhibited: switch(query, "inhibited")?,
-        receiver: filter::receiver(query.first("receiver")).map_err(ApiError::BadData)?,
+        receiver: receiver(query)?,
         receiver_matchers: Vec::new(),
     };
     switch(query, "unprocessed")?;
@@ -264,8 +273,7 @@ pub(super) fn silences(
     now: Timestamp,
 ) -> Result<Response<Body>, ApiError> {
     let wanted = filter_param(app, query)?;
-    let mut silences = app.engine.silences();
-    silences.retain(|silence| {
+    let mut silences = app.engine.find_silences(|silence| {
         let values = Values(silence);
         wanted.iter().all(|matcher| matcher.filters(&values))
     });
@@ -358,6 +366,9 @@ pub(super) async fn post_silence(
 fn refusal(error: SilenceError) -> ApiError {
     match error {
         SilenceError::NotFound => ApiError::BadData(error.to_string()),
+        SilenceError::Invalid(InvalidSilence::NoSets | InvalidSilence::EmptySet(_)) => {
+            ApiError::BadData("silence invalid: at least one matcher required".to_owned())
+        }
         SilenceError::Invalid(error) => ApiError::BadData(invalid(&error)),
         SilenceError::Lost => ApiError::Internal(error.to_string()),
     }

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use tocsin_core::mute::Suppression;
-use tocsin_service::metrics::Counter;
+use tocsin_service::metrics::{Counter, DEFAULT_SECONDS, Histogram};
+use tokio::time::Instant;
 
 use crate::notify::FailureReason;
 
@@ -32,11 +33,57 @@ pub(super) struct Counts {
     integrations: Mutex<BTreeMap<(&'static str, Box<str>), IntegrationNumbers>>,
     pub(super) log_queries: Counter,
     pub(super) log_misses: Counter,
+    pub(super) log_query_time: Times,
+    pub(super) silence_query_time: Times,
+    silences_scanned: Counter,
+    silences_skipped: Counter,
+    pub(super) stored: Counter,
     snapshots: Mutex<SnapshotNumbers>,
     reload: Mutex<ReloadNumbers>,
     pub(super) processing: Mutex<SummaryNumbers>,
     pub(super) takeovers: Mutex<BTreeMap<&'static str, u64>>,
     pub(super) claims: Mutex<BTreeMap<&'static str, u64>>,
+}
+
+/// Durations in the buckets that upstream's queries have.
+#[derive(Debug)]
+pub(super) struct Times(Histogram);
+
+impl Default for Times {
+    fn default() -> Self {
+        Self(Histogram::new(DEFAULT_SECONDS))
+    }
+}
+
+impl Times {
+    /// Times one query.
+    pub(super) fn of<T>(&self, query: impl FnOnce() -> T) -> T {
+        let begun = Instant::now();
+        let found = query();
+        self.0.observe(begun.elapsed().as_secs_f64());
+        found
+    }
+
+    fn numbers(&self) -> QueryNumbers {
+        QueryNumbers { buckets: self.0.buckets(), seconds: self.0.sum() }
+    }
+}
+
+/// Queries by duration.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct QueryNumbers {
+    /// Up to each of the bounds and longer, each counted once.
+    pub buckets: Vec<u64>,
+    /// Seconds altogether.
+    pub seconds: f64,
+}
+
+impl QueryNumbers {
+    /// How many.
+    #[must_use]
+    pub fn count(&self) -> u64 {
+        self.buckets.iter().sum()
+    }
 }
 
 /// Count and sum of something that takes time.
@@ -106,6 +153,16 @@ pub struct CountNumbers {
     pub log_queries: u64,
     /// Those without an entry.
     pub log_misses: u64,
+    /// The same, timed.
+    pub log_query_times: QueryNumbers,
+    /// Questions of flushes and readers for silences.
+    pub silence_query_times: QueryNumbers,
+    /// Silences that these looked at.
+    pub silences_scanned: u64,
+    /// Those of them that were not wanted.
+    pub silences_skipped: u64,
+    /// Posted alerts that were stored: what upstream writes to those who follow the alerts.
+    pub stored: u64,
     /// The files for Alertmanager.
     pub snapshots: SnapshotNumbers,
     /// The last reload.
@@ -152,6 +209,22 @@ impl Counts {
         if !found {
             self.log_misses.inc();
         }
+    }
+
+    /// Asks for silences: what `wanted` leaves of `all`.
+    pub(super) fn silence_query<T>(
+        &self,
+        all: impl FnOnce() -> Vec<T>,
+        wanted: impl FnMut(&T) -> bool,
+    ) -> Vec<T> {
+        self.silence_query_time.of(|| {
+            let mut found = all();
+            let scanned = found.len();
+            found.retain(wanted);
+            self.silences_scanned.add(scanned as u64);
+            self.silences_skipped.add((scanned - found.len()) as u64);
+            found
+        })
     }
 
     pub(super) fn takeover(&self, why: &'static str) {
@@ -204,6 +277,11 @@ impl Counts {
             integrations: lock(&self.integrations).clone(),
             log_queries: self.log_queries.get(),
             log_misses: self.log_misses.get(),
+            log_query_times: self.log_query_time.numbers(),
+            silence_query_times: self.silence_query_time.numbers(),
+            silences_scanned: self.silences_scanned.get(),
+            silences_skipped: self.silences_skipped.get(),
+            stored: self.stored.get(),
             snapshots: *lock(&self.snapshots),
             reload: lock(&self.reload).clone(),
             processing: *lock(&self.processing),

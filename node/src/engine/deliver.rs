@@ -242,7 +242,7 @@ impl Delivery<'_> {
         let _span = Span::child("notify.DedupStage.Exec", Kind::Internal)
             .with("alerting.group.key", &*flush.batch.key)
             .with("alerting.alerts.count", look.alerts.len());
-        let logged = shared.log.get(&self.key);
+        let logged = shared.counts.log_query_time.of(|| shared.log.get(&self.key));
         shared.counts.log_query(logged.is_some());
         if logged.as_ref().is_some_and(|logged| self.is_done_by(logged)) {
             self.end = End::ByAnother;

@@ -57,6 +57,8 @@ pub struct Numbers {
     pub groups: u64,
     /// Silences: active, pending, expired.
     pub silences: [u64; 3],
+    /// Silences filed by a matcher, for those who ask whether an alert is silenced.
+    pub silences_indexed: u64,
     /// Entries of the notification log.
     pub log_entries: u64,
     /// Alerts stored, resolved ones too.
@@ -122,16 +124,18 @@ impl Handle {
         self.shared.live.load().spans().cloned()
     }
 
-    /// Every silence, in no order.
+    /// The silences that are wanted, in no order.
     #[must_use]
-    pub fn silences(&self) -> Vec<Arc<Silence>> {
-        self.shared.silences.all()
+    pub fn find_silences(&self, mut wanted: impl FnMut(&Silence) -> bool) -> Vec<Arc<Silence>> {
+        let shared = &self.shared;
+        shared.counts.silence_query(|| shared.silences.all(), |silence| wanted(silence))
     }
 
     /// The silence with that identity.
     #[must_use]
     pub fn silence(&self, id: &str) -> Option<Arc<Silence>> {
-        self.shared.silences.get(id)
+        let find = || self.shared.silences.get(id).into_iter().collect();
+        self.shared.counts.silence_query(find, |_| true).pop()
     }
 
     /// Creates a silence or edits one.
@@ -258,6 +262,7 @@ impl Shared {
             alerts_by_group,
             groups: self.dispatch.read(|inner| inner.groups.len() as u64),
             silences: self.silences.counts(self.clock.now()).map(|count| count as u64),
+            silences_indexed: self.silences.indexed() as u64,
             log_entries: self.log.len() as u64,
             stored_alerts: self.alerts.len() as u64,
             receivers: receivers as u64,

@@ -109,6 +109,7 @@ fn put(shared: &Shared, writer: &mut Writer<'_>, checked: Checked, now: Timestam
     }
     let draft = draft(fingerprint, &alert, keep);
     shared.alerts.stage(alert);
+    shared.counts.stored.inc();
     writer.put(draft);
 }
 

@@ -62,6 +62,7 @@ pub(super) fn look(
     let recording = shared.recorder.is_on();
     let mut counts = [0; Suppression::ALL.len()];
     let mut found = Vec::with_capacity(members.len());
+    let query = &shared.counts.silence_query_time;
     shared.alerts.each_ordered(members, |alert| {
         let fingerprint = alert.fingerprint();
         found.push(fingerprint);
@@ -77,7 +78,7 @@ pub(super) fn look(
             Some(Suppression::Inhibition)
         } else if let Some(closed) = &closed {
             Some(closed.why)
-        } else if let silences = shared.silences.silenced_by(fingerprint, &alert, now)
+        } else if let silences = query.of(|| shared.silences.silenced_by(fingerprint, &alert, now))
             && !silences.is_empty()
         {
             if recording {

@@ -51,8 +51,8 @@ use tracing::{debug, error, info};
 
 pub use alerts::Alerts;
 pub use counts::{
-    ApiVersion, CountNumbers, IntegrationNumbers, LATENCY_BOUNDS, ReloadNumbers, SnapshotNumbers,
-    SummaryNumbers,
+    ApiVersion, CountNumbers, IntegrationNumbers, LATENCY_BOUNDS, QueryNumbers, ReloadNumbers,
+    SnapshotNumbers, SummaryNumbers,
 };
 pub use edit::{SilenceError, SilenceSet, Written};
 pub use handle::{AlertStates, Handle, Numbers};

@@ -58,6 +58,11 @@ impl Silences {
         self.lock().rows.len()
     }
 
+    /// How many are filed by their matchers.
+    pub(super) fn indexed(&self) -> usize {
+        self.lock().silencer.len()
+    }
+
     /// Whether there are none.
     #[must_use]
     pub fn is_empty(&self) -> bool {

@@ -11,6 +11,8 @@ use crate::{engine::CountNumbers, options::Options};
 
 pub(super) struct ClusterMetrics {
     upstream: Option<Upstream>,
+    /// With `--cluster.tls-config` only, as upstream.
+    transport: Vec<(Arc<Counter>, Total)>,
     own: Own,
 }
 
@@ -19,12 +21,20 @@ impl ClusterMetrics {
         let enabled = !options.cluster.listen_address.is_empty();
         let help = "Indicates whether the clustering is enabled or not.";
         registry.gauge("alertmanager_cluster_enabled", help).set(f64::from(u8::from(enabled)));
-        Self { upstream: enabled.then(|| Upstream::new(registry)), own: Own::new(registry) }
+        let transport = enabled && options.cluster.tls_config.is_some();
+        Self {
+            upstream: enabled.then(|| Upstream::new(registry)),
+            transport: if transport { transport_counters(registry) } else { Vec::new() },
+            own: Own::new(registry),
+        }
     }
 
     pub(super) fn show(&self, facts: &ClusterFacts, view: &View, counts: &CountNumbers) {
         if let Some(upstream) = &self.upstream {
             upstream.show(facts, view);
+        }
+        for (counter, total) in &self.transport {
+            counter.mirror(total(facts));
         }
         self.own.show(facts, view, counts);
     }
@@ -165,6 +175,41 @@ impl Upstream {
             self.pings.with(&[&peer.name]).mirror(&buckets, pings.time.as_secs_f64());
         }
     }
+}
+
+/// Updates are upstream's packets, full states its streams; both go over the same connections here.
+fn transport_counters(registry: &Registry) -> Vec<(Arc<Counter>, Total)> {
+    const COUNTERS: [(&str, &str, Total); 5] = [
+        (
+            "packet_bytes_sent_total",
+            "The number of packet bytes sent to outgoing connections.",
+            |f| f.push_bytes_sent,
+        ),
+        (
+            "packet_bytes_received_total",
+            "The number of packet bytes received from incoming connections.",
+            |f| f.push_bytes_received,
+        ),
+        ("stream_connections_sent_total", "The number of stream connections sent.", |f| {
+            f.streams_dialled
+        }),
+        ("stream_connections_received_total", "The number of stream connections received.", |f| {
+            f.streams_accepted
+        }),
+        ("read_errors_total", "The number of errors encountered while reading.", |f| f.read_errors),
+    ];
+    let counters = COUNTERS.into_iter().map(|(name, help, total)| {
+        (registry.counter(&format!("alertmanager_tls_transport_{name}"), help), total)
+    });
+    let errors = registry.counters(
+        "alertmanager_tls_transport_write_errors_total",
+        "The number of errors encountered while writing.",
+        &["connection_type"],
+    );
+    // There are no packets that could fail apart.
+    errors.with(&["packet"]);
+    let streams: (Arc<Counter>, Total) = (errors.with(&["stream"]), |f| f.write_errors);
+    counters.chain([streams]).collect()
 }
 
 /// Nothing is ever too large to be sent here; dashboards find zeros.

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use tocsin_cluster::ClusterFacts;
+use tocsin_cluster::{Kind, kind};
 use tocsin_core::mute::Suppression;
 use tocsin_service::metrics::{
     Counter, DEFAULT_SECONDS, Family, Gauge, Histogram, Registry, Summary,
@@ -10,7 +10,9 @@ use tocsin_service::metrics::{
 
 use super::{Snapshot, float};
 use crate::{
-    engine::{AlertStates, CountNumbers, IntegrationNumbers, LATENCY_BOUNDS, Numbers},
+    engine::{
+        AlertStates, CountNumbers, IntegrationNumbers, LATENCY_BOUNDS, Numbers, QueryNumbers,
+    },
     notify::FailureReason,
     options::{Features, Options},
 };
@@ -49,7 +51,9 @@ pub(super) struct EngineMetrics {
     suppressed: Arc<Family<Counter>>,
     configuration: Configuration,
     silences: Arc<Family<Gauge>>,
-    silences_state: Arc<Gauge>,
+    silence_sizes: [Arc<Gauge>; 3],
+    silence_queries: [Arc<Counter>; 3],
+    writes: Arc<Family<Counter>>,
     log_queries: Arc<Counter>,
     log_misses: Arc<Counter>,
     maintenance: [Maintenance; 2],
@@ -115,9 +119,28 @@ impl EngineMetrics {
                 "How many silences by state.",
                 &["state"],
             ),
-            silences_state: registry.gauge(
-                "alertmanager_silences_state_size",
-                "The number of silences in the state map.",
+            silence_sizes: [
+                ("state_size", "The number of silences in the state map."),
+                ("version_index_size", "The number of entries in the version index."),
+                ("matcher_index_size", "The number of entries in the matcher cache index."),
+            ]
+            .map(|(name, help)| registry.gauge(&format!("alertmanager_silences_{name}"), help)),
+            silence_queries: [
+                ("queries_total", "How many silence queries were received."),
+                (
+                    "query_silences_scanned_total",
+                    "How many silences were scanned during query evaluation.",
+                ),
+                (
+                    "query_silences_skipped_total",
+                    "How many silences were skipped during query evaluation.",
+                ),
+            ]
+            .map(|(name, help)| registry.counter(&format!("alertmanager_silences_{name}"), help)),
+            writes: registry.counters(
+                "alertmanager_alerts_subscriber_channel_writes_total",
+                "Number of times alerts were written to subscriber channels.",
+                &["subscriber"],
             ),
             log_queries: registry.counter(
                 "alertmanager_nflog_queries_total",
@@ -156,12 +179,28 @@ impl EngineMetrics {
         for (state, count) in ["active", "pending", "expired"].into_iter().zip(numbers.silences) {
             self.silences.with(&[state]).set(float(count));
         }
-        self.silences_state.set(float(numbers.silences.iter().sum()));
+        let stored = numbers.silences.iter().sum();
+        for (size, count) in
+            self.silence_sizes.iter().zip([stored, stored, numbers.silences_indexed])
+        {
+            size.set(float(count));
+        }
+        let queries = counts.silence_query_times.count();
+        for (counter, count) in self.silence_queries.iter().zip([
+            queries,
+            counts.silences_scanned,
+            counts.silences_skipped,
+        ]) {
+            counter.mirror(count);
+        }
+        for subscriber in ["dispatcher", "inhibitor"] {
+            self.writes.with(&[subscriber]).mirror(counts.stored);
+        }
         self.log_queries.mirror(counts.log_queries);
         self.log_misses.mirror(counts.log_misses);
-        for maintenance in &self.maintenance {
-            maintenance.show(&snapshot.facts);
-        }
+        let [log, silences] = &self.maintenance;
+        log.show(snapshot, kind::LOG, &counts.log_query_times);
+        silences.show(snapshot, kind::SILENCE, &counts.silence_query_times);
     }
 
     /// Absent until the groups have been made, as upstream's are until its dispatcher runs.
@@ -331,8 +370,10 @@ impl Configuration {
     }
 }
 
-/// Snapshots and sweeping of one part. Here both parts live in one store, so both show its work.
+/// Queries, sweeping and snapshots of one part. The snapshots are the files for Alertmanager, both written in one round.
 struct Maintenance {
+    sweeps: Arc<Summary>,
+    queries: Arc<Histogram>,
     snapshot: Arc<Summary>,
     snapshot_bytes: Arc<Gauge>,
     rounds: Arc<Counter>,
@@ -343,26 +384,27 @@ impl Maintenance {
     fn new(registry: &Registry, part: &str) -> Self {
         let name = |rest: &str| format!("alertmanager_{part}_{rest}");
         let what = if part == "nflog" { "notification log" } else { "silence" };
-        registry
-            .summaries(
-                &name("gc_duration_seconds"),
-                &format!("Duration of the last {what} garbage collection cycle."),
-                &[],
-            )
-            .with(&[]);
+        // Those who receive records never pass them on here.
         registry.counter(
             &name("gossip_messages_propagated_total"),
             &format!("Number of received {what} gossip messages that have been further gossiped."),
         );
-        registry
-            .histograms(
-                &name("query_duration_seconds"),
-                &format!("Duration of {what} query evaluation."),
-                &[],
-                DEFAULT_SECONDS,
-            )
-            .with(&[]);
         Self {
+            sweeps: registry
+                .summaries(
+                    &name("gc_duration_seconds"),
+                    &format!("Duration of the last {what} garbage collection cycle."),
+                    &[],
+                )
+                .with(&[]),
+            queries: registry
+                .histograms(
+                    &name("query_duration_seconds"),
+                    &format!("Duration of {what} query evaluation."),
+                    &[],
+                    DEFAULT_SECONDS,
+                )
+                .with(&[]),
             snapshot: registry
                 .summaries(
                     &name("snapshot_duration_seconds"),
@@ -385,25 +427,22 @@ impl Maintenance {
         }
     }
 
-    fn show(&self, facts: &ClusterFacts) {
-        let store = &facts.store;
-        self.snapshot.mirror(store.snapshots, store.snapshot_time.as_secs_f64());
-        self.snapshot_bytes.set(float(store.snapshot_bytes));
-        self.rounds.mirror(store.snapshots + store.snapshot_errors);
-        self.errors.mirror(store.snapshot_errors);
+    fn show(&self, snapshot: &Snapshot, kind: Kind, queries: &QueryNumbers) {
+        self.queries.mirror(&queries.buckets, queries.seconds);
+        let facts = &snapshot.facts;
+        if let Some((_, count, time)) = facts.sweeps.iter().find(|(of, ..)| *of == kind) {
+            self.sweeps.mirror(*count, time.as_secs_f64());
+        }
+        let files = &snapshot.numbers.counts.snapshots;
+        self.snapshot.mirror(files.rounds, files.seconds);
+        self.snapshot_bytes.set(float(files.sizes[usize::from(kind == kind::LOG)]));
+        self.rounds.mirror(files.rounds);
+        self.errors.mirror(files.errors);
     }
 }
 
-/// What upstream counts and cannot happen here, or is not counted apart: dashboards find zeros.
+/// What upstream counts and cannot happen here: dashboards find zeros.
 fn constant_zeros(registry: &Registry) {
-    let writes = registry.counters(
-        "alertmanager_alerts_subscriber_channel_writes_total",
-        "Number of times alerts were written to subscriber channels.",
-        &["subscriber"],
-    );
-    for subscriber in ["dispatcher", "inhibitor"] {
-        writes.with(&[subscriber]);
-    }
     for (name, help) in [
         (
             "alertmanager_dispatcher_aggregation_group_limit_reached_total",
@@ -418,18 +457,9 @@ fn constant_zeros(registry: &Registry) {
             "Number of times the creation of an aggregation group was given up.",
         ),
         ("alertmanager_silences_gc_errors_total", "How many silence GC errors were encountered."),
-        ("alertmanager_silences_queries_total", "How many silence queries were received."),
         (
             "alertmanager_silences_query_errors_total",
             "How many silence received queries did not succeed.",
-        ),
-        (
-            "alertmanager_silences_query_silences_scanned_total",
-            "How many silences were scanned during query evaluation.",
-        ),
-        (
-            "alertmanager_silences_query_silences_skipped_total",
-            "How many silences were skipped during query evaluation.",
         ),
     ] {
         registry.counter(name, help);
@@ -442,12 +472,4 @@ fn constant_zeros(registry: &Registry) {
     for stage in ["index", "load_snapshot"] {
         errors.with(&[stage]);
     }
-    registry.gauge(
-        "alertmanager_silences_matcher_index_size",
-        "The number of entries in the matcher cache index.",
-    );
-    registry.gauge(
-        "alertmanager_silences_version_index_size",
-        "The number of entries in the version index.",
-    );
 }

@@ -86,7 +86,7 @@ fn the_event_recorder_has_metrics_only_with_its_feature() {
     }
 }
 
-/// Upstream 0.34's families (those of gossip over TLS and of the event recorder apart), without
+/// Upstream 0.34's families (those of the event recorder apart), without
 /// their prefix, and their kinds.
 const UPSTREAM: &str = "
     alerts gauge · alerts_received_total counter · alerts_invalid_total counter
@@ -136,6 +136,13 @@ const UPSTREAM: &str = "
 /// Shown once there is a peer.
 const PER_PEER: &str = "cluster_alive_messages_total counter · cluster_pings_seconds histogram";
 
+/// With `--cluster.tls-config`.
+const TRANSPORT: &str = "tls_transport_packet_bytes_sent_total counter
+    tls_transport_packet_bytes_received_total counter
+    tls_transport_stream_connections_sent_total counter
+    tls_transport_stream_connections_received_total counter
+    tls_transport_read_errors_total counter · tls_transport_write_errors_total counter";
+
 const CLIENT: &str = "process_cpu_seconds_total counter · process_resident_memory_bytes gauge
     process_virtual_memory_bytes gauge · process_open_fds gauge · process_max_fds gauge
     process_start_time_seconds gauge · promhttp_metric_handler_requests_total counter";
@@ -147,11 +154,14 @@ fn list(text: &str, prefix: &str) -> BTreeSet<String> {
 
 #[test]
 fn every_family_of_upstream_is_there_with_its_kind_from_the_start() {
-    let text = text(&Options::default());
+    let mut options = Options::default();
+    options.cluster.tls_config = Some("tls.yml".into());
+    let text = text(&options);
     let shown: BTreeSet<String> =
         text.lines().filter_map(|line| line.strip_prefix("# TYPE ")).map(str::to_owned).collect();
     let mut expected = list(UPSTREAM, "alertmanager_");
     expected.extend(list(PER_PEER, "alertmanager_"));
+    expected.extend(list(TRANSPORT, "alertmanager_"));
     expected.extend(list(CLIENT, ""));
     let missing: Vec<_> = expected.difference(&shown).collect();
     assert!(missing.is_empty(), "missing: {missing:?}");

@@ -156,8 +156,8 @@ pub(super) fn page(app: &Arc<App>, asked: &Asked<'_>) -> Response<Body> {
     let wish = Wish::read(query, app.engine.matcher_mode());
     let text = wish.words.join(" ");
     let idle = query.last("affects") == "none";
-    let mut all = app.engine.silences();
-    all.retain(|one| contains(one, &wish.matchers) && holds_text(one, &text));
+    let is_wanted = |one: &Silence| contains(one, &wish.matchers) && holds_text(one, &text);
+    let mut all = app.engine.find_silences(is_wanted);
     let state =
         STATES.into_iter().find(|one| one.as_str() == query.last("state")).unwrap_or(State::Active);
     let turned = |state: State, page: usize| link_to(&wish, idle, state, page);

@@ -79,6 +79,8 @@ async fn amtool_shows_the_same() {
         &["silence", "add", "--author=ann", "alertname=C"],
         &["silence", "expire", "11111111-2222-4333-8444-555555555555x"],
         &["cluster", "show"],
+        &["config", "routes"],
+        &["config", "routes", "test", "severity=critical", "team=db"],
         &["check-config", "/nope"],
     ] {
         let theirs = amtool(upstream.address, arguments);

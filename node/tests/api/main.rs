@@ -12,6 +12,7 @@ mod amtool;
 mod beside;
 mod bytes;
 mod client;
+mod metrics;
 mod node;
 mod surface;
 mod tracing;

@@ -122,6 +122,7 @@ async fn handshake(core: &Arc<Core>, io: Io, from: SocketAddr) -> io::Result<Opt
         // We dialled ourselves; the dialling side has learnt that from the answer.
         return Ok(None);
     }
+    Counts::add(&core.counts.streams_accepted, 1);
     reader.max = FRAME_MAX;
     let data = hello.data;
     let opened = stream::Opened { reader, writer: write, peer, status: hello.status };
@@ -206,6 +207,7 @@ impl Session {
             () = core.stop.cancelled() => Ok(()),
         };
         drop(tx);
+        core.counts.read_ended(&ended);
         if let Err(error) = ended {
             debug!(peer = peer.id, error = %error, "connection of a peer ended");
         }

@@ -246,6 +246,7 @@ async fn handshake(
         address: dialable(&welcome.address, address),
         version: welcome.version,
     };
+    Counts::add(&core.counts.streams_dialled, 1);
     Ok(Opened { reader, writer, peer, status: welcome.status })
 }
 
@@ -286,6 +287,7 @@ async fn session(core: &Arc<Core>, address: SocketAddr, opened: Opened) -> Optio
     let data = core.spawn(data_lane(Arc::clone(core), address, peer.clone(), data_ends.clone()));
     let replaced = tokio::select! {
         ended = control::speak(core, &mut reader, &tx, &peer) => {
+            core.counts.read_ended(&ended);
             debug!(peer = peer.id, error = ?ended.err(), "control connection ended");
             None
         }
@@ -363,6 +365,7 @@ async fn data_session(core: &Arc<Core>, address: SocketAddr, peer: &member::Hell
     let writing = core.spawn(stream::write_all(Arc::clone(core), opened.writer, rx));
     let _closes = Closes { core, peer, number, writing };
     let ended = data::speak(core, &mut reader, &tx, peer, &link).await;
+    core.counts.read_ended(&ended);
     debug!(peer = peer.id, error = ?ended.err(), "data connection ended");
     Some(())
 }

@@ -94,6 +94,7 @@ pub(crate) async fn write_all(
             put(&core, &message, &mut buffer);
         }
         if io.write_all(&buffer).await.is_err() || io.flush().await.is_err() {
+            Counts::add(&core.counts.write_errors, 1);
             return;
         }
         buffer.clear();
