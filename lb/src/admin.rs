@@ -310,7 +310,7 @@ fn show(lb: &Balancer, session: &Session, words: &[&str]) -> String {
         }
         ["sess", rest @ ..] => info::sessions(lb, rest.first().copied()),
         ["errors", rest @ ..] => lb.errors.text(rest.first().copied(), lb.now()),
-        ["config"] => format!("{:#?}\n", lb.topology.load().config),
+        ["config"] => lb.topology.load().config.to_yaml(),
         ["peers"] => info::peers(lb),
         ["env", rest @ ..] => info::environment(rest.first().copied()),
         ["schema", "json"] => SCHEMA.to_owned(),

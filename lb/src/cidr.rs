@@ -35,6 +35,16 @@ impl FromStr for Cidr {
     }
 }
 
+impl std::fmt::Display for Cidr {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let ip = match u32::try_from(self.base) {
+            Ok(low) if self.is_v4 => IpAddr::V4(Ipv4Addr::from_bits(low)),
+            _ => IpAddr::V6(Ipv6Addr::from_bits(self.base)),
+        };
+        write!(f, "{ip}/{}", self.bits)
+    }
+}
+
 impl Cidr {
     /// Whether an address lies in it.
     pub fn holds(&self, ip: IpAddr) -> bool {

@@ -143,7 +143,7 @@ pub fn run(flags: Flags) -> Result<(), LbError> {
     let mut inherited = inherit::Inherited::from_environment().map_err(LbError::Start)?;
     let config = load(&flags)?;
     if flags.config_check {
-        return say(&mut std::io::stdout(), &format!("{config:#?}\n"));
+        return say(&mut std::io::stdout(), &config.to_yaml());
     }
     if flags.upgrade {
         return upgrade::ask(&config);

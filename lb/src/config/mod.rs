@@ -4,6 +4,7 @@ mod flag;
 mod front;
 mod log;
 mod read;
+mod show;
 
 use std::path::PathBuf;
 use std::time::Duration;

@@ -340,6 +340,11 @@ fn route(
             Answer::text(303, "see the stats page").with("Location", options.uri.clone())
         }
         path if path == options.uri => stats(lb, options, request, proof),
+        "/api/v1/config" if !(proof.has_token(lb) || proof.user.is_some()) => {
+            problem(401, "the configuration needs the admin token as Authorization: Bearer")
+                .with("WWW-Authenticate", "Bearer")
+        }
+        "/api/v1/config" => Answer::json(lb.topology.load().config.to_json()),
         path if path.starts_with("/api/v1/") => {
             api::read(lb, path).unwrap_or_else(|| problem(404, "not found"))
         }

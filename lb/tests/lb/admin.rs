@@ -247,7 +247,13 @@ fn limits_are_set_and_frontends_stopped() {
     assert_eq!(kept.ask(get).status, 200);
     assert!(say("enable frontend alertmanager_frontend").contains("cannot enable"));
     assert!(say("show schema json").contains("objType"));
-    assert!(say("show config").contains("alertmanager_backend"));
+    let shown = say("show config");
+    assert!(shown.contains("default_backend: \"alertmanager_backend\""), "{shown}");
+    assert_eq!(m.lb.page("/api/v1/config").status, 401);
+    let token = format!("Authorization: Bearer {}\r\n", say("show admin-token").trim());
+    let config =
+        Talk::to(m.lb.stats).ask(&format!("GET /api/v1/config HTTP/1.1\r\nHost: t\r\n{token}\r\n"));
+    assert!(config.body.contains("\"default_backend\": \"alertmanager_backend\""));
     assert!(say("show peers").starts_with("# be_name srv_name version"));
     assert!(
         say("show env HOME").starts_with("HOME=") || say("show env HOME").contains("not found")

@@ -55,7 +55,9 @@ fn metrics_have_the_exporters_names() {
     let fake = Fake::new(|_| ok("x"));
     let lb = Lb::over(&[&fake]);
     assert_eq!(lb.get("/").status, 200);
-    let text = lb.page("/metrics").body;
+    // It is counted once it is answered.
+    let counted = |text: &String| text.contains("server=\"n1\",code=\"2xx\"} 1\n");
+    let text = eventually("it is counted", || Some(lb.page("/metrics").body).filter(counted));
     for line in [
         "haproxy_frontend_http_requests_total{proxy=\"alertmanager_frontend\"} 1",
         "haproxy_server_http_responses_total{proxy=\"alertmanager_backend\",server=\"n1\",code=\"2xx\"} 1",
