@@ -6,6 +6,7 @@ mod complete;
 mod demo;
 mod logging;
 mod man;
+mod migrate;
 mod node;
 mod secret;
 
@@ -30,6 +31,7 @@ fn main() -> ExitCode {
         Ok(Mode::Lb(flags)) => lb(*flags),
         Ok(Mode::Amtool { words }) => amtool::run(words),
         Ok(Mode::Demo(flags)) => demo::run(flags),
+        Ok(Mode::Migrate(flags)) => migrate::run(&flags),
         Ok(Mode::Secret(cli::SecretCommand::New)) => secret::new(),
         Err(Refusal::Text(text)) => {
             let _closed_pipe = std::io::stdout().write_all(text.as_bytes());

@@ -14,6 +14,8 @@ mod guide;
 mod harness;
 mod lb_handover;
 mod manual;
+mod migrate;
+mod monitoring;
 mod node_death;
 mod packaging;
 mod promises;

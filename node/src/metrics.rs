@@ -7,6 +7,7 @@ mod events;
 mod process;
 
 use std::{
+    path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -14,6 +15,7 @@ use std::{
 use http::{Method, StatusCode};
 use jiff::Timestamp;
 use tocsin_cluster::{ClusterFacts, View};
+use tocsin_service::certificate;
 use tocsin_service::metrics::{
     Counter, DEFAULT_SECONDS, Family, Format, Gauge, Histogram, Registry,
 };
@@ -45,6 +47,9 @@ pub(crate) struct Metrics {
     process: ProcessMetrics,
     /// With the feature of that name.
     events: Option<EventMetrics>,
+    certificates: Arc<Family<Gauge>>,
+    /// The files that may name certificates.
+    tls_files: Vec<PathBuf>,
 }
 
 /// The histogram of a handler, a method and a status.
@@ -105,6 +110,16 @@ impl Metrics {
             cluster: ClusterMetrics::new(&registry, options),
             process: ProcessMetrics::new(&registry),
             events: options.features.event_recorder.then(|| EventMetrics::new(&registry)),
+            certificates: registry.gauges(
+                certificate::EXPIRY_METRIC,
+                "When the certificate of a file ends, in seconds since 1970.",
+                &["file"],
+            ),
+            tls_files: [&options.web.config_file, &options.cluster.tls_config]
+                .into_iter()
+                .flatten()
+                .cloned()
+                .collect(),
             registry,
         }
     }
@@ -172,6 +187,18 @@ impl Metrics {
         self.process.show(snapshot.started_at);
         if let (Some(metrics), Some(numbers)) = (&self.events, &snapshot.numbers.events) {
             metrics.show(numbers);
+        }
+        self.show_certificates();
+    }
+
+    /// Read at each scrape, since files are replaced under us.
+    fn show_certificates(&self) {
+        self.certificates.clear();
+        for file in self.tls_files.iter().flat_map(|config| certificate::named_in(config)) {
+            if let Some(end) = certificate::expiry(&file) {
+                #[expect(clippy::cast_precision_loss, reason = "seconds fit")]
+                self.certificates.with(&[&file.to_string_lossy()]).set(end.as_second() as f64);
+            }
         }
     }
 }

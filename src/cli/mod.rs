@@ -47,6 +47,8 @@ pub(crate) enum Mode {
     },
     /// Three nodes and a balancer on this machine, to try and to break
     Demo(DemoFlags),
+    /// Take over an installed Alertmanager and HAProxy: their files, flags, silences and log
+    Migrate(Box<crate::migrate::Flags>),
     /// The secret that keeps strangers out of a cluster
     #[command(subcommand)]
     Secret(SecretCommand),
@@ -111,6 +113,17 @@ pub(crate) fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Mode, R
     let matches = command.try_get_matches_from_mut(words);
     let parsed = matches.and_then(|mut matches| Cli::from_arg_matches_mut(&mut matches));
     parsed.map(|cli| cli.mode).map_err(|error| refusal(&error, called))
+}
+
+/// Why one flag of a node, `--name=value`, would not be taken; `None` if it would.
+pub(crate) fn why_refused(flag: &str) -> Option<String> {
+    match parse(["tocsin".into(), "node".into(), OsString::from(flag)]) {
+        Err(Refusal::Wrong(text)) => {
+            let first = text.lines().next().unwrap_or("");
+            Some(first.trim_start_matches("tocsin: error: ").to_owned())
+        }
+        Ok(_) | Err(Refusal::Text(_)) => None,
+    }
 }
 
 /// The name under which the binary was called.

@@ -3,9 +3,11 @@
 use std::fmt::Write;
 use std::sync::Arc;
 
+use tocsin_service::certificate;
+
 use super::rows::{self, Kind, Row};
 use crate::backend::Backend;
-use crate::balancer::Balancer;
+use crate::balancer::{Balancer, Frontend};
 use crate::stats::bucket_end_us;
 
 /// Metric after `haproxy_<kind>_`, field, type, and by what the field is divided.
@@ -232,11 +234,30 @@ fn own(out: &mut String, lb: &Balancer) {
     family(out, "tocsin_lb_config_last_reload_successful", "gauge");
     let reloaded = u8::from(lb.reloaded.load(std::sync::atomic::Ordering::Relaxed));
     let _ = writeln!(out, "tocsin_lb_config_last_reload_successful {reloaded}");
+    certificates(out, &topology.frontends);
     family(out, "tocsin_lb_log_lines_dropped_total", "counter");
     let _ = writeln!(out, "tocsin_lb_log_lines_dropped_total {}", lb.log.dropped());
     family(out, "tocsin_lb_clients_let_go_total", "counter");
     let gone = lb.let_go.load(std::sync::atomic::Ordering::Relaxed);
     let _ = writeln!(out, "tocsin_lb_clients_let_go_total {gone}");
+}
+
+/// When the certificates end that frontends offer; read at each scrape, since files are replaced under us.
+fn certificates(out: &mut String, frontends: &[Arc<Frontend>]) {
+    let files = frontends.iter().filter_map(|f| f.options.tls.as_ref()).map(|t| &t.certificate);
+    let mut seen = Vec::new();
+    for file in files {
+        let Some(end) = certificate::expiry(file).filter(|_| !seen.contains(&file)) else {
+            continue;
+        };
+        if seen.is_empty() {
+            family(out, certificate::EXPIRY_METRIC, "gauge");
+        }
+        seen.push(file);
+        let name = escape(&file.to_string_lossy());
+        let _ =
+            writeln!(out, "{}{{file=\"{name}\"}} {}", certificate::EXPIRY_METRIC, end.as_second());
+    }
 }
 
 /// Time of whole streams by server, at every second power of two microseconds.

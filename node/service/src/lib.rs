@@ -1,5 +1,6 @@
 //! What any long-running service needs: YAML, web server, metrics, clock, systemd.
 
+pub mod certificate;
 pub mod clock;
 pub mod duration;
 pub mod metrics;

@@ -65,6 +65,7 @@ pub use reload::ReloadError;
 pub(crate) use reload::load;
 pub use silences::Silences;
 pub use slot::AlertRef;
+pub use snapshot::{Counted, counted};
 pub use trial::Trial;
 
 use counts::Counts;

@@ -18,6 +18,40 @@ use super::{log, silences};
 /// A record and when it was written.
 type Written = (Draft, i64);
 
+/// What one of the files holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Counted {
+    /// All entries.
+    pub entries: usize,
+    /// Those past their end, which a start drops.
+    pub expired: usize,
+}
+
+/// Counts the entries of `silences` and of `nflog` in a directory; `None` for a file that is not there.
+/// # Errors
+/// A file that cannot be read or understood.
+pub fn counted(directory: &Path, now: Timestamp) -> io::Result<[Option<Counted>; 2]> {
+    Ok([
+        count_file(&directory.join("silences"), now, silence)?,
+        count_file(&directory.join("nflog"), now, entry)?,
+    ])
+}
+
+fn count_file<M: Message + Default>(
+    path: &Path,
+    now: Timestamp,
+    record: fn(M) -> Result<Written, Malformed>,
+) -> io::Result<Option<Counted>> {
+    let bytes = match std::fs::read(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        bytes => bytes?,
+    };
+    let records = records(&bytes, record).map_err(io::Error::other)?;
+    let now_ms = now.as_millisecond();
+    let expired = records.iter().filter(|(draft, _)| draft.expires_at_ms <= now_ms).count();
+    Ok(Some(Counted { entries: records.len(), expired }))
+}
+
 /// Reads both files, if they are there. One that cannot be understood is set aside.
 pub(super) fn import(directory: &Path, cluster: &Cluster) {
     import_file(&directory.join("silences"), cluster, silence);
