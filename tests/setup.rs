@@ -286,7 +286,7 @@ fn second_run_changes_nothing_and_says_so() {
 fn flags_and_lines_of_the_administrator_stay() {
     let host = Host::debian();
     std::fs::create_dir_all(host.path("root/etc/default")).expect("writable");
-    let file = "# Mine.\nOTHER=1\nARGS=\"--log.level=debug --cluster.peer=old:1\"\n";
+    let file = "# Mine.\nOTHER=1\nARGS=\"--log.level=debug \\\n--cluster.peer=old:1\"\n";
     std::fs::write(host.path("root/etc/default/tocsin-node"), file).expect("writable");
     host.succeeds(&GUIDE);
     let now = host.read("etc/default/tocsin-node");

@@ -7,7 +7,8 @@ manager() { [ -d /run/systemd/system ]; }
 arguments() {
     for file in "/etc/default/$1" "/etc/sysconfig/$1"; do
         [ -r "$file" ] || continue
-        sed -n 's/^ARGS=//p' "$file" | tail -n 1 | sed -e 's/^"\(.*\)"$/\1/' -e "s/^'\\(.*\\)'\$/\\1/"
+        # A line that ends in a backslash goes on.
+        sed -e ':a' -e '/\\$/N' -e 's/\\\n//' -e 'ta' "$file" | sed -n 's/^ARGS=//p' | tail -n 1 | sed -e 's/^"\(.*\)"$/\1/' -e "s/^'\\(.*\\)'\$/\\1/"
     done
 }
 

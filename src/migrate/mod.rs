@@ -180,6 +180,8 @@ fn service_flags(_: &Flags, found: &Found, target: &Target, _: &mut Outcome) -> 
     }
     let path = target.environment_file("tocsin-node");
     let before = std::fs::read_to_string(target.below_root(&path)).unwrap_or_default();
+    // A line that ends in a backslash goes on.
+    let before = before.replace("\\\n", "");
     let lines = before.lines().filter(|line| !line.starts_with("ARGS="));
     let mut text: String = lines.map(|line| format!("{line}\n")).collect();
     text.push_str(&format!("ARGS=\"{}\"\n", kept.join(" ")));
