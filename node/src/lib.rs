@@ -19,6 +19,7 @@ use std::sync::Arc;
 
 use tocsin_cluster::{Cluster, ClusterError, SyncMode, Trust};
 use tocsin_service::clock::Clock;
+use tocsin_service::systemd::Notifier;
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
@@ -77,6 +78,8 @@ pub async fn run(
     std::fs::create_dir_all(&options.storage_path)
         .map_err(|source| NodeError::Storage { path: options.storage_path.clone(), source })?;
     let external_url: Arc<str> = external_url(&options, &listeners)?.into();
+    let system = Arc::new(Notifier::from_environment());
+    let status = format!("node, its pages are at {external_url}");
     let deny = Deny::parse(options.receivers_deny_cidr.iter().map(String::as_str))?;
     let deliveries = CancellationToken::new();
     let machine = clock;
@@ -102,13 +105,15 @@ pub async fn run(
     let serving = CancellationToken::new();
     let web = tokio::spawn(api::serve(handle.clone(), listeners, serving.clone()));
     let reloads = tokio::spawn(reload_on_signal(handle.clone())?);
+    system.status(&status);
+    system.ready();
     let web = async {
         match web.await {
             Ok(end) => end,
             Err(panic) => Err(NodeError::Web(Box::new(panic))),
         }
     };
-    let end = engine_until(engine, &cluster, stop, web).await;
+    let end = engine_until(engine, &cluster, stop, web, &system).await;
     reloads.abort();
     following.abort();
     serving.cancel();
@@ -131,6 +136,7 @@ pub const VERSION: &str = concat!("0.34.0+tocsin.", env!("CARGO_PKG_VERSION"));
 fn on_own_thread(
     engine: Engine,
     stop: CancellationToken,
+    system: Arc<Notifier>,
 ) -> Result<impl Future<Output = ()>, NodeError> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -138,7 +144,13 @@ fn on_own_thread(
         .map_err(NodeError::Thread)?;
     let (ended, end) = tokio::sync::oneshot::channel::<()>();
     let work = move || {
-        runtime.block_on(engine.run(stop));
+        // On the engine's own thread: when that is stuck, so is the sign of life.
+        runtime.block_on(async {
+            tokio::select! {
+                () = engine.run(stop) => {}
+                () = show_life(&system) => {}
+            }
+        });
         drop(ended);
     };
     std::thread::Builder::new()
@@ -151,15 +163,26 @@ fn on_own_thread(
     })
 }
 
+/// Tells the service manager's watchdog that all is well, for as long as it is polled.
+async fn show_life(system: &Notifier) {
+    let Some(period) = system.watchdog_period() else { return std::future::pending().await };
+    let mut ticks = tokio::time::interval(period);
+    loop {
+        ticks.tick().await;
+        system.alive();
+    }
+}
+
 /// Runs the engine until `stop` or until HTTP cannot be served any more.
 async fn engine_until(
     engine: Engine,
     cluster: &Cluster,
     stop: CancellationToken,
     web: impl Future<Output = Result<(), NodeError>>,
+    system: &Arc<Notifier>,
 ) -> Result<(), NodeError> {
     let ending = CancellationToken::new();
-    let running = on_own_thread(engine, ending.clone())?;
+    let running = on_own_thread(engine, ending.clone(), Arc::clone(system))?;
     tokio::pin!(running, web);
     let end = tokio::select! {
         () = stop.cancelled() => Ok(()),
@@ -168,6 +191,7 @@ async fn engine_until(
         end = &mut web => end,
     };
     info!("Shutting down gracefully");
+    system.stopping();
     cluster.set_leaving();
     ending.cancel();
     running.await;
