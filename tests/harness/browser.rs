@@ -8,10 +8,8 @@ use serde_json::Value;
 /// Runs `tests/browser/NAME.mjs`; its own deadline ends it.
 #[track_caller]
 pub(crate) fn browse(name: &str, given: &Value) {
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/browser/{name}.mjs"));
-    let mut node = Command::new("node");
-    node.arg(script).arg(given.to_string()).env("BROWSER_MODULES", modules());
-    let output = node.output().expect("node runs; tests/run installs what the tests need");
+    let output =
+        browser(name, given).output().expect("node runs; tests/run installs what the tests need");
     let said = String::from_utf8_lossy(&output.stdout);
     assert!(
         output.status.success(),
@@ -20,6 +18,14 @@ pub(crate) fn browse(name: &str, given: &Value) {
         String::from_utf8_lossy(&output.stderr)
     );
     println!("{said}");
+}
+
+/// The command that runs a script.
+pub(crate) fn browser(name: &str, given: &Value) -> Command {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/browser/{name}.mjs"));
+    let mut node = Command::new("node");
+    node.arg(script).arg(given.to_string()).env("BROWSER_MODULES", modules());
+    node
 }
 
 /// `browser` in the target directory, where tests/run has put the modules.

@@ -47,6 +47,10 @@ impl Node {
         });
     }
 
+    pub(crate) fn config_file(&self) -> PathBuf {
+        self.directory.join("alertmanager.yml")
+    }
+
     pub(crate) fn kill(&mut self) {
         self.process.take().expect("runs").kill();
     }

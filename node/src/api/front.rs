@@ -53,7 +53,7 @@ async fn answer(app: &Arc<App>, request: Request<Incoming>, peer: &Peer) -> Resp
     };
     let parts: Vec<&str> = below.split('/').filter(|part| !part.is_empty()).collect();
     let Some(place) = place(&parts) else {
-        return redirect::unknown(app, below, &parts, &head);
+        return unknown(app, below, &parts, &head, peer);
     };
     if let Some(answer) = redirect::to_canonical(&app.prefix, below, &parts, &place, &head) {
         return answer;
@@ -82,6 +82,27 @@ async fn answer(app: &Arc<App>, request: Request<Incoming>, peer: &Peer) -> Resp
         span.fail("");
     }
     answer.map(|body| body.holding(span))
+}
+
+/// The answer for a path that is not in the table; people get it as a page.
+fn unknown(
+    app: &Arc<App>,
+    below: &str,
+    parts: &[&str],
+    head: &http::request::Parts,
+    peer: &Peer,
+) -> Response<Body> {
+    let answer = redirect::unknown(app, below, parts, head);
+    let accept = head.headers.get(header::ACCEPT).and_then(|value| value.to_str().ok());
+    let is_page = head.method == Method::GET
+        && accept.is_some_and(|accept| accept.contains("text/html"))
+        && !matches!(parts, ["api" | "debug" | "-", ..]);
+    if answer.status() != StatusCode::NOT_FOUND || !is_page {
+        return answer;
+    }
+    let (query, now) = (Query::default(), app.engine.now());
+    let asked = Asked { method: &head.method, path: parts, query: &query, head, peer, now };
+    crate::ui::not_found(app, &asked)
 }
 
 /// Puts the request under the limit of GETs and under the timeout.

@@ -57,7 +57,8 @@ impl Frame {
             _ if all => ("well", format!("{} of {} peers", view.live, view.known)),
             _ => ("ill", format!("{} of {} peers", view.live, view.known)),
         };
-        let up = asked.path.len().saturating_sub(1);
+        let is_slashed = asked.head.uri.path().ends_with('/') && !asked.path.is_empty();
+        let up = asked.path.len().saturating_sub(1) + usize::from(is_slashed);
         let root = if up == 0 { "./".to_owned() } else { "../".repeat(up) };
         Self {
             root,
