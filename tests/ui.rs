@@ -88,12 +88,6 @@ impl Solo {
 }
 
 #[test]
-fn newcomers_find_their_way_with_and_without_a_script_behind_the_balancer() {
-    let (topology, _sink) = night();
-    browse("tasks", &json!({"base": address(topology.port)}));
-}
-
-#[test]
 fn every_page_is_for_everyone_and_hostile_labels_run_nothing() {
     let (topology, _sink) = night();
     browse("pages", &json!({"base": address(topology.nodes[0].port)}));

@@ -133,7 +133,14 @@
   let stream, heard, late, since, start;
   const topics = () => document.body.dataset.topics.split(' ');
   const reading = () => !getSelection().isCollapsed || $('form[data-form]');
-  const refresh = (all) => load(location.href, reading() || !all ? { parts: ['#top', '#banners'] } : {});
+  const still = () => saved('refresh') === 'off';
+  const refresh = (all) => {
+    const typed = $('[data-type]');
+    if (reading() || !all) return load(location.href, { parts: ['#top', '#banners'] });
+    if (typed && typed.value !== typed.defaultValue) return load(query(typed.form), { parts: ['#top', '#banners', ...typing] });
+    return load(location.href);
+  };
+  const typing = ['#problem', '#list', '.strip'];
   const lost = () => {
     since ??= new Date(Date.now() + ahead);
     if ($('#lost')) return;
@@ -149,7 +156,7 @@
   const listen = () => {
     stream?.close();
     clearInterval(late);
-    if (saved('refresh') === 'off' || document.hidden || !topics().join('')) return;
+    if (still() || document.hidden || !topics().join('')) return;
     alive();
     stream = new EventSource(new URL(`${document.body.dataset.root}events`, document.baseURI));
     stream.addEventListener('hello', ({ data }) => {
@@ -172,7 +179,7 @@
     }, 1000);
   };
   document.addEventListener('visibilitychange', () => {
-    if (!document.hidden) refresh(true);
+    if (!still() && !document.hidden) refresh(true);
     listen();
   });
 
@@ -189,7 +196,7 @@
   const ready = () => {
     times();
     setInterval(times, 10000);
-    setInterval(() => refresh(true), 30000);
+    setInterval(() => { if (!still() && !document.hidden) refresh(true); }, 30000);
     picked();
     listen();
 
@@ -233,7 +240,7 @@
       target.touched = true;
       if (target.matches('[data-type]')) {
         const url = query(target.form);
-        load(url, { parts: ['#problem', '#list', '.strip'] });
+        load(url, { parts: typing });
       }
     });
     document.addEventListener('change', (event) => {
