@@ -33,8 +33,9 @@ def request(address, method, path, body=None, timeout=10.0):
 class Source:
     """Alerts that it fires, repeats every `every` seconds with an end `lasts` seconds ahead (None: without one), and ends."""
 
-    def __init__(self, address, history, every=5.0, lasts=20.0, pad=0):
-        self.address, self.history, self.every, self.lasts, self.pad = address, history, every, lasts, pad
+    def __init__(self, address, history, every=5.0, lasts=20.0, pad=0, timeout=10.0):
+        self.address, self.history, self.every, self.lasts = address, history, every, lasts
+        self.pad, self.timeout = pad, timeout
         self.active, self.lock = {}, threading.Lock()   # key: when it ended, or None
         self.stop = threading.Event()
         self.pool = ThreadPoolExecutor(8)
@@ -88,13 +89,13 @@ class Source:
 
     def _post(self, alerts, lasts):
         body = [self._alert(key, ended, lasts) for key, ended in alerts]
-        keys, firing = [key for key, _ in alerts], alerts[0][1] is None
+        keys, firing, began = [key for key, _ in alerts], alerts[0][1] is None, time.time()
         try:
-            status, headers, _ = request(self.address, "POST", "/api/v2/alerts", body)
+            status, headers, _ = request(self.address, "POST", "/api/v2/alerts", body, self.timeout)
         except OSError as error:
-            self.history.posted(keys, firing, type(error).__name__, False)
+            self.history.posted(began, keys, firing, type(error).__name__, False)
             return False
-        self.history.posted(keys, firing, status, headers.get("Tocsin-Write") == "degraded")
+        self.history.posted(began, keys, firing, status, headers.get("Tocsin-Write") == "degraded")
         return status == 200
 
     def _alert(self, key, ended, lasts):

@@ -14,7 +14,7 @@ class History:
 
     def __init__(self):
         self.lock = threading.Lock()
-        self.posts = 0
+        self.calls = []      # (began, ended, how many alerts, the first, firing, answer)
         self.errors = []
         self.degraded = 0
         self.fired = {}      # (name, i): when it was first acknowledged firing, without a warning
@@ -24,11 +24,15 @@ class History:
         self.deliveries = []
         self.ready = []      # (node, started, ready)
 
-    def posted(self, keys, firing, status, degraded):
+    @property
+    def posts(self):
+        return len(self.calls)
+
+    def posted(self, began, keys, firing, status, degraded):
         """An answer to a post, or what went wrong (`status` is a text then)."""
         now = time.time()
         with self.lock:
-            self.posts += 1
+            self.calls.append((began, now, len(keys), keys[0], firing, f"{status}{' degraded' * degraded}"))
             if status != 200:
                 self.errors.append(str(status))
             elif degraded:
@@ -109,5 +113,7 @@ class History:
         events += [(at, f"acknowledged ended {key}") for key, at in self.ended.items()]
         events += [(at, f"{node} started, ready after {ready - at:.1f} s") for node, at, ready in self.ready]
         events += [(d.at, f"{d.node} tells {d.receiver} {d.status} {d.group} {d.alerts}") for d in self.deliveries]
+        for began, ended, count, first, firing, answer in self.calls:
+            events.append((began, f"{count} {'firing' if firing else 'ended'} from {first}: {answer} after {ended - began:.2f} s"))
         begun = min((at for at, _ in events), default=0.0)
         return "".join(f"{at - begun:8.2f} {text}\n" for at, text in sorted(events))

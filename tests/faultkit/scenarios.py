@@ -139,7 +139,8 @@ def power_loss(run):
     run.finish(bound=SILENT, repeats=1)
 
 
-@scenario("freeze", "I1 I3 I5 I6 I7", minutes=3, short=2)
+# Prometheus' timeout is a sixth of the time after which it repeats.
+@scenario("freeze", "I1 I3 I5 I6 I7", minutes=3, short=2, timeout=2.5)
 def freeze(run):
     """SIGSTOP of one node after the other for 1, 3, 5, 10 and 30 s under load: others take over, the woken node catches up first."""
     run.source.fire(*names("Old", 30))

@@ -1,6 +1,7 @@
 """The webhook receiver: keeps what it is told, and can be slow, hung or down for some nodes."""
 import http.server
 import json
+import select
 import socketserver
 import threading
 import time
@@ -27,7 +28,7 @@ class Sink:
 
             def do_POST(self):
                 body = self.rfile.read(int(self.headers["content-length"]))
-                status = sink.take(json.loads(body), self.path)
+                status = sink.take(json.loads(body), self.path, self.connection)
                 self.send_response(status)
                 self.send_header("content-length", "0")
                 self.end_headers()
@@ -45,7 +46,7 @@ class Sink:
         self.server = Server((address, port), Handler)
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
-    def take(self, body, path):
+    def take(self, body, path, connection):
         """Counts requests of one group that overlap, and answers."""
         group = (path, body["groupKey"])
         with self.history.lock:
@@ -53,12 +54,16 @@ class Sink:
             self.speaking[group] = self.speaking.get(group, 0) + 1
             self.at_once = max(self.at_once, self.speaking[group])
         try:
-            return self.answer(body, path, time.time())
+            return self.answer(body, path, time.time(), connection)
         finally:
             with self.history.lock:
                 self.speaking[group] -= 1
 
-    def answer(self, body, path, now):
+    def wait_for_sender(self, connection):
+        """Lets it wait, unless it has gone away: then the request is over."""
+        select.select([connection], [], [], self.delay)
+
+    def answer(self, body, path, now, connection):
         """Told is what is answered with 200."""
         node = body["externalURL"].split("//")[1].split(":")[0].rstrip("/")
         if node in self.hung:
@@ -66,7 +71,7 @@ class Sink:
             return 503
         status = self.status
         if status != 200:
-            self.stop.wait(self.delay)
+            self.wait_for_sender(connection)
             return status
         alerts = tuple(sorted((a["labels"]["alertname"], a["labels"].get("i", ""), a["status"]) for a in body["alerts"]))
         self.history.told(Delivery(now, node, path.strip("/"), body["groupKey"], body["status"], alerts))

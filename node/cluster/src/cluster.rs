@@ -221,6 +221,27 @@ impl Cluster {
         self.core.caught_up.subscribe()
     }
 
+    /// Waits until this node is caught up, and no stall is about to be found that says otherwise. Answers whether there was something to wait for: then what
+    /// was decided before is no longer good.
+    pub async fn wait_caught_up(&self) -> bool {
+        let mut caught_up = self.core.caught_up.subscribe();
+        let mut waited = false;
+        while !self.core.stop.is_cancelled() {
+            let is_caught_up = *caught_up.borrow_and_update();
+            if self.core.counts.is_stalled(mono::now()) {
+                // This thread woke before the clockwork did.
+                tokio::select! {
+                    () = self.awake() => {}
+                    () = self.core.stop.cancelled() => {}
+                }
+            } else if is_caught_up || caught_up.changed().await.is_err() {
+                break;
+            }
+            waited = true;
+        }
+        waited
+    }
+
     /// Times that this process stood still for more than a second: a guard compares it before and after.
     #[must_use]
     pub fn stalls(&self) -> u64 {
@@ -252,10 +273,7 @@ impl Cluster {
 
     /// Publishes until when alerts that end by expiry count as firing, and the start that this belongs to; wall milliseconds.
     pub fn set_hold(&self, until_ms: i64, start_ms: i64) {
-        self.core.set_status(|status| {
-            status.hold_until_ms = until_ms;
-            status.hold_start_ms = start_ms;
-        });
+        self.core.set_status(|status| status.take_hold(until_ms, start_ms));
     }
 
     /// Says that this node is on its way out: it leaves the ranks at once and goes on answering. [`Cluster::leave`] ends it.

@@ -24,6 +24,16 @@ pub(crate) struct Status {
     pub(crate) clock_offset_ms: i64,
 }
 
+impl Status {
+    /// The hold that ends last is everybody's, and everybody tells it: so it reaches nodes that do not see where it comes from.
+    pub(crate) fn take_hold(&mut self, until_ms: i64, start_ms: i64) {
+        if self.hold_until_ms < until_ms {
+            self.hold_until_ms = until_ms;
+            self.hold_start_ms = start_ms;
+        }
+    }
+}
+
 /// Which of the four connections between two nodes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) enum Line {

@@ -352,8 +352,10 @@ async fn expire(core: &Core) {
         core.state.expire(core.now_ms());
         let healthy = core.store.facts().healthy;
         let offset = clock_offset(core);
+        let hold = (core.view.borrow().hold_until_ms, core.view.borrow().hold_start_ms);
         core.set_status(|status| {
             status.disk_failed = !healthy;
+            status.take_hold(hold.0, hold.1);
             if let Some(offset) = offset.filter(|at| 100 <= (status.clock_offset_ms - at).abs()) {
                 status.clock_offset_ms = offset;
             }

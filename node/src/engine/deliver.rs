@@ -40,6 +40,8 @@ pub(super) struct Flush {
     route: Arc<Route>,
     batch: Batch,
     began: Instant,
+    /// Stalls of the process until then.
+    stalls: u64,
 }
 
 /// How one integration ended.
@@ -57,7 +59,8 @@ impl Flush {
     /// A flush of that batch; `None` when its route is gone.
     pub(super) fn new(shared: Arc<Shared>, live: Arc<Live>, batch: Batch) -> Option<Self> {
         let route = live.routes().get(batch.route)?.clone();
-        Some(Self { shared, live, route, batch, began: Instant::now() })
+        let stalls = shared.cluster.stalls();
+        Some(Self { shared, live, route, batch, began: Instant::now(), stalls })
     }
 
     /// What the loop must know when this flush comes to nothing.
@@ -314,10 +317,9 @@ impl Delivery<'_> {
         }
     }
 
-    /// Asks the others.
-    async fn claim(&self, plan: &Plan, look: &Look) -> Answer {
+    /// Asks the others. `stalls`: those until the plan was made.
+    async fn claim(&self, plan: &Plan, look: &Look, stalls: u64) -> Answer {
         let Flush { shared, batch, .. } = self.flush;
-        let stalls = shared.cluster.stalls();
         let request = ClaimRequest {
             kind: kind::LOG,
             key: self.key.to_string().into(),
@@ -403,7 +405,12 @@ impl Attempts for Delivery<'_> {
         let mut permit = None;
         loop {
             let told = shared.waiters.of(&self.flush.batch.key);
-            shared.wait_caught_up().await;
+            let waited = shared.cluster.wait_caught_up().await;
+            let stalls = shared.cluster.stalls();
+            if waited || stalls != self.flush.stalls {
+                // Seen before what was missed came in.
+                self.first = None;
+            }
             let (plan, look) = self.plan()?;
             // Copies of alerts are for those who may go on: whoever waits looks again afterwards.
             if !self.is_our_turn() {
@@ -419,7 +426,7 @@ impl Attempts for Delivery<'_> {
                 continue;
             };
             let Some(sending) = shared.sendings.begin(&self.key).await else { continue };
-            let grant = match self.claim(&plan, &look).await {
+            let grant = match self.claim(&plan, &look, stalls).await {
                 Answer::Go(grant) => grant,
                 Answer::LookAgain => continue,
                 Answer::Wait(busy) => {

@@ -299,7 +299,7 @@ impl Engine {
             let begin = shared.started + shared.options.dispatch_start_delay;
             let wait = Instant::now() + time::since(due, shared.clock.now());
             tokio::time::sleep_until(wait.max(begin)).await;
-            shared.wait_caught_up().await;
+            shared.cluster.wait_caught_up().await;
         }
     }
 

@@ -101,14 +101,6 @@ impl Shared {
         self.last_post_ms.store(now.as_millisecond(), Ordering::Relaxed);
     }
 
-    /// Until nothing is owed to this node that it may have missed.
-    pub(super) async fn wait_caught_up(&self) {
-        self.cluster.awake().await;
-        let mut caught_up = self.cluster.caught_up();
-        // An error means that the cluster has gone, and with it what could be missed.
-        let _ = caught_up.wait_for(|caught_up| *caught_up).await;
-    }
-
     pub(super) fn replace_live(&self, live: Arc<Live>) -> Arc<Live> {
         self.take_effect(&live);
         self.live.swap(live)
