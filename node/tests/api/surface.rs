@@ -143,10 +143,17 @@ async fn health_readiness_reload_and_pages() {
 
     let page = get("/").to(node.address).await;
     assert_eq!(page.header("content-type"), "text/html; charset=utf-8");
-    assert!(page.body.contains("Nothing fires."), "{}", page.body);
-    let (_, rest) = page.body.split_once("stylesheet\" href=\"").unwrap();
-    let style = get(rest.split_once('"').unwrap().0).to(node.address).await;
-    assert_eq!(style.header("cache-control"), "public, max-age=31536000, immutable");
+    assert!(page.body.contains("No alert is firing."), "{}", page.body);
+    for path in loaded_by("/", &page.body) {
+        let file = get(path).to(node.address).await;
+        assert_eq!(file.status, 200, "{file:?}");
+        let kept = if file.header("content-type").starts_with("text/") {
+            "public, max-age=31536000, immutable"
+        } else {
+            "no-cache, no-store, must-revalidate"
+        };
+        assert_eq!(file.header("cache-control"), kept, "{file:?}");
+    }
     assert_eq!(get("/favicon.ico").to(node.address).await.status, 200);
     check(&get("/nope").to(node.address).await, 404, "404 page not found\n");
     let pprof = get("/debug/pprof/").to(node.address).await;
@@ -154,18 +161,53 @@ async fn health_readiness_reload_and_pages() {
     node.stop().await;
 }
 
+/// The paths of style, script and icon that a page names, as a browser makes them from the page's own path.
+fn loaded_by(page: &str, html: &str) -> Vec<String> {
+    let base = url::Url::parse("http://x").unwrap().join(page).unwrap();
+    let named =
+        ["rel=\"stylesheet\" href=\"", "<script src=\"", "rel=\"icon\" href=\""].map(|before| {
+            let (_, rest) =
+                html.split_once(before).unwrap_or_else(|| panic!("no {before} in {html}"));
+            base.join(rest.split_once('"').unwrap().0).unwrap().path().to_owned()
+        });
+    named.into()
+}
+
 #[tokio::test]
-async fn hostile_labels_stay_text_on_the_page() {
+async fn hostile_labels_stay_text_on_every_page() {
     let node = Node::plain().await;
     let alert = json!([{
-        "labels": {"alertname": "<script>alert(1)</script>", "x\"><b>": "\"'><img src=x>"},
+        "labels": {"alertname": "<script>alert(1)</script>", "x\"><u>": "\"'><img src=x>"},
+        "annotations": {"summary": "<u>", "runbook_url": "javascript:alert(2)", "note": "</li><u>"},
         "generatorURL": "javascript:alert(1)",
     }]);
     check(&post("/api/v2/alerts", alert).to(node.address).await, 200, "");
-    let page = get("/?filter=%3Cb%3E").to(node.address).await;
-    assert!(page.body.contains("cannot be read"), "{}", page.body);
-    for wrong in ["<script", "<img", "<b>", "javascript:"] {
-        assert!(!page.body.contains(wrong), "{wrong} in {}", page.body);
+    let shown = get("/api/v2/alerts").to(node.address).await.json();
+    let fingerprint = shown[0]["fingerprint"].as_str().unwrap();
+    let one = format!("/alerts/{fingerprint}");
+    let form = format!("/silences/new?alert={fingerprint}");
+    // Which texts of the alert a page must show.
+    let pages: [(&str, &[&str]); 6] = [
+        ("/", &["alert(1)", "img src=x", "u&#62;"]),
+        ("/?filter=%7B%3Cu%3E", &["left out: <code>{&#60;u&#62;</code>"]),
+        ("/?filter=%3Cu%3E", &["&#60;u&#62;"]),
+        (&one, &["alert(1)", "img src=x"]),
+        (&form, &["alert(1)", "img src=x"]),
+        ("/groups", &["alert(1)"]),
+    ];
+    for (path, texts) in pages {
+        let page = get(path).to(node.address).await;
+        assert_eq!(page.status, 200, "{path}: {page:?}");
+        for text in texts {
+            assert!(page.body.contains(text), "{path}: no {text} in {}", page.body);
+        }
+        // The page's own script is the only one.
+        assert_eq!(page.body.matches("<script").count(), 1, "{path}: {}", page.body);
+        for wrong in
+            ["<script>", "</script>alert", "<img", "<u>", "href=\"javascript:", "x\"><u", "\"'>"]
+        {
+            assert!(!page.body.contains(wrong), "{path}: {wrong} in {}", page.body);
+        }
     }
     node.stop().await;
 }
@@ -231,7 +273,12 @@ async fn prefix_moves_everything() {
     let bare = get("/am?x=1").to(node.address).await;
     assert_eq!((bare.status, bare.header("location")), (301, "/am/?x=1"));
     let page = get("/am/").to(node.address).await;
-    assert!(page.body.contains("href=\"/am/assets/"), "{}", page.body);
+    for path in loaded_by("/am/", &page.body) {
+        assert!(path.starts_with("/am/"), "{path}");
+        assert_eq!(get(&path).to(node.address).await.status, 200, "{path}");
+        let bare = path.strip_prefix("/am").unwrap();
+        assert_eq!(get(bare).to(node.address).await.status, 404, "{bare}");
+    }
     let slash = get("/am/-/ready/").to(node.address).await;
     assert_eq!((slash.status, slash.header("location")), (301, "/am/-/ready"));
     node.stop().await;
