@@ -450,6 +450,66 @@ async fn users_of_the_web_configuration_are_asked_for() {
 }
 
 #[tokio::test]
+async fn read_only_users_see_everything_and_change_nothing() {
+    // Both passwords are "secret".
+    const USERS: &str = "
+basic_auth_users:
+  ann: $2b$04$EuYWkSc3zHrNVgvPQsyUj.bV.n0UFIiERoHi7KpHx4f6LX52lvh2.
+  eve: $2b$04$EuYWkSc3zHrNVgvPQsyUj.bV.n0UFIiERoHi7KpHx4f6LX52lvh2.
+read_only_users: [eve]
+http_server_config: {headers: {X-Frame-Options: deny}}
+";
+    const ANN: (&str, &str) = ("Authorization", "Basic YW5uOnNlY3JldA==");
+    const EVE: (&str, &str) = ("Authorization", "Basic ZXZlOnNlY3JldA==");
+    let node = Node::start(CONFIG, |options, folder| {
+        std::fs::write(folder.join("web.yml"), USERS).unwrap();
+        options.web.config_file = Some(folder.join("web.yml"));
+    })
+    .await;
+    let silence = json!({
+        "matchers": [{"name": "a", "value": "b", "isRegex": false}],
+        "startsAt": "2026-01-01T00:00:00Z", "endsAt": "2099-01-01T00:00:00Z",
+        "createdBy": "ann", "comment": "c",
+    });
+    let made = post("/api/v2/silences", &silence).header(ANN.0, ANN.1).to(node.address).await;
+    let id = made.json()["silenceID"].as_str().unwrap().to_owned();
+    let one = format!("/api/v2/silence/{id}");
+
+    for path in
+        ["/", "/silences/new", "/metrics", "/api/v2/silences", "/api/v1/alerts", &one, "/-/healthy"]
+    {
+        let answer = get(path).header(EVE.0, EVE.1).to(node.address).await;
+        assert_eq!(answer.status, 200, "{path}: {answer:?}");
+    }
+    let writes = [
+        post("/api/v2/alerts", json!([{"labels": {"a": "b"}}])),
+        post("/api/v1/alerts", json!([{"labels": {"a": "b"}}])),
+        post("/api/v2/silences", &silence),
+        ask("DELETE", &one),
+        ask("DELETE", format!("/api/v1/silence/{id}")),
+        post(format!("/silences/{id}"), ""),
+        post("/silences/new", ""),
+        ask("POST", "/-/reload"),
+        ask("PUT", "/api/v2/silences"),
+        post("/api/v2/alerts", "x".repeat(3 << 20)),
+    ];
+    let said = "Forbidden: user \"eve\" may only read (read_only_users of web.yml)\n";
+    for write in writes {
+        let answer = write.header(EVE.0, EVE.1).to(node.address).await;
+        check(&answer, 403, said);
+        assert_eq!(answer.header("content-type"), "text/plain; charset=utf-8");
+        assert_eq!(answer.header("x-frame-options"), "deny");
+    }
+    let alerts = get("/api/v2/alerts").header(EVE.0, EVE.1).to(node.address).await;
+    check(&alerts, 200, "[]\n");
+    let left = get(&one).header(EVE.0, EVE.1).to(node.address).await.json();
+    assert_eq!(left["status"]["state"], "active");
+    let ended = ask("DELETE", &one).header(ANN.0, ANN.1).to(node.address).await;
+    check(&ended, 200, "");
+    node.stop().await;
+}
+
+#[tokio::test]
 async fn history_tells_who_was_told_and_why_not() {
     const LOST: &str = "
 route: {receiver: lost, group_by: [alertname], group_wait: 0s}

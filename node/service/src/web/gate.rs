@@ -9,10 +9,10 @@ use std::{
     time::SystemTime,
 };
 
-use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
 use rustls::ServerConfig;
 use tokio::time::Instant;
-use tracing::warn;
+use tracing::{debug, warn};
 
 use super::{
     Body,
@@ -20,7 +20,7 @@ use super::{
     tls::{self, TlsError},
     users::Passwords,
 };
-use crate::mistake::Mistakes;
+use crate::{mistake::Mistakes, secret::Secret};
 
 /// Stands before the handler of a web server.
 pub struct Gate {
@@ -81,7 +81,8 @@ impl Gate {
     /// Lets a request in, with the headers that its answer must carry.
     ///
     /// # Errors
-    /// The answer, when it must not come any further: 429 or 401.
+    /// The answer, when it must not come any further: 429, 401, or 403 for a write by somebody who
+    /// may only read.
     pub(super) async fn admit<B>(
         &self,
         request: &Request<B>,
@@ -92,25 +93,30 @@ impl Gate {
         }
         let loaded = self.current();
         let headers: HeaderMap = loaded.settings.headers.iter().cloned().collect();
-        let users = &loaded.settings.users;
-        if users.is_empty() || self.is_known(users, request).await {
+        let settings = &loaded.settings;
+        if settings.users.is_empty() {
             return Ok(headers);
         }
-        let mut answer = refusal(StatusCode::UNAUTHORIZED, "Unauthorized\n");
-        let basic = HeaderValue::from_static("Basic");
-        answer.headers_mut().insert(header::WWW_AUTHENTICATE, basic);
+        let mut answer = match self.who(&settings.users, request).await {
+            Some(name) if writes(request.method()) && settings.read_only.contains(name) => {
+                debug!(user = %name, path = request.uri().path(), "write refused, the user may only read");
+                forbidden(name)
+            }
+            Some(_) => return Ok(headers),
+            None => unauthorized(),
+        };
         answer.headers_mut().extend(headers);
         Err(Box::new(answer))
     }
 
-    async fn is_known<B>(
+    /// The name in a request's credentials, if the password is right.
+    async fn who<'a, B>(
         &self,
-        users: &[(String, crate::secret::Secret)],
+        users: &'a [(String, Secret)],
         request: &Request<B>,
-    ) -> bool {
-        let value = request.headers().get(header::AUTHORIZATION);
-        let Some(value) = value.and_then(|value| value.to_str().ok()) else { return false };
-        self.passwords.who(users, value).await.is_some()
+    ) -> Option<&'a str> {
+        let value = request.headers().get(header::AUTHORIZATION)?.to_str().ok()?;
+        self.passwords.who(users, value).await
     }
 
     fn current(&self) -> Arc<Loaded> {
@@ -153,8 +159,24 @@ fn stamps(files: &[PathBuf]) -> Vec<Stamp> {
     files.iter().map(stamp).collect()
 }
 
-fn refusal(status: StatusCode, text: &'static str) -> Response<Body> {
-    let mut answer = Response::new(Body::from(text));
+/// Whether a request may change something. What is not known to only read counts as a write.
+fn writes(method: &Method) -> bool {
+    !matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS)
+}
+
+fn unauthorized() -> Response<Body> {
+    let mut answer = refusal(StatusCode::UNAUTHORIZED, "Unauthorized\n");
+    answer.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Basic"));
+    answer
+}
+
+fn forbidden(name: &str) -> Response<Body> {
+    let text = format!("Forbidden: user {name:?} may only read (read_only_users of web.yml)\n");
+    refusal(StatusCode::FORBIDDEN, text)
+}
+
+fn refusal(status: StatusCode, text: impl Into<Body>) -> Response<Body> {
+    let mut answer = Response::new(text.into());
     *answer.status_mut() = status;
     let headers = answer.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
@@ -236,6 +258,30 @@ mod tests {
         assert_eq!(status(None).await, StatusCode::UNAUTHORIZED);
         fs::write(&path, "rate_limit: {}\n").unwrap();
         assert_eq!(status(None).await, StatusCode::OK);
+    }
+
+    #[tokio::test]
+    async fn read_only_users_are_refused_every_method_that_may_write() {
+        let hash = bcrypt::hash("secret", 4).unwrap();
+        let users = format!("basic_auth_users: {{ann: {hash}, eve: {hash}}}\n");
+        let (folder, gate) = gate(&format!("{users}read_only_users: [eve]\n"));
+        let status = async |method: &str, authorization| {
+            let mut request = request(authorization);
+            *request.method_mut() = method.parse().unwrap();
+            gate.admit(&request).await.map_or_else(|answer| answer.status(), |_| StatusCode::OK)
+        };
+        for method in ["GET", "HEAD", "OPTIONS"] {
+            assert_eq!(status(method, Some("eve:secret")).await, StatusCode::OK, "{method}");
+        }
+        for method in ["POST", "PUT", "PATCH", "DELETE", "get", "MOVE"] {
+            assert_eq!(status(method, Some("eve:secret")).await, StatusCode::FORBIDDEN, "{method}");
+            assert_eq!(status(method, Some("ann:secret")).await, StatusCode::OK, "{method}");
+            // Who has not shown to be eve does not learn what eve may do.
+            let wrong = status(method, Some("eve:other")).await;
+            assert_eq!(wrong, StatusCode::UNAUTHORIZED, "{method}");
+        }
+        fs::write(folder.path().join("web.yml"), users).unwrap();
+        assert_eq!(status("POST", Some("eve:secret")).await, StatusCode::OK);
     }
 
     #[tokio::test(start_paused = true)]

@@ -2,6 +2,7 @@
 //! toolkit. Reading and checking; what it means for a connection is in `gate.rs` and `tls.rs`.
 
 use std::{
+    collections::BTreeSet,
     fs,
     path::{Path, PathBuf},
     time::Duration,
@@ -26,6 +27,8 @@ pub struct WebSettings {
     pub headers: Vec<(HeaderName, HeaderValue)>,
     /// Names and bcrypt hashes; empty: everybody.
     pub users: Vec<(String, Secret)>,
+    /// Those of the users who may look and not change anything.
+    pub read_only: BTreeSet<String>,
     /// Absent: no limit.
     pub rate_limit: Option<RateLimit>,
     /// Files that this depends on, `web.yml` first.
@@ -109,12 +112,12 @@ fn read(root: &Section<'_>, folder: &Path) -> WebSettings {
             headers = field.entries().into_iter().filter_map(header).collect();
         }
     }
-    let users = match root.given("basic_auth_users") {
-        Some(field) => field.entries().into_iter().filter_map(user).collect(),
-        None => Vec::new(),
-    };
+    let entries = root.given("basic_auth_users").map(|field| field.entries()).unwrap_or_default();
+    let names: Vec<&str> = entries.iter().map(|(name, _)| *name).collect();
+    let read_only = read_only(root, &names);
+    let users = entries.into_iter().filter_map(user).collect();
     let rate_limit = root.section("rate_limit").and_then(|section| rate_limit(&section));
-    WebSettings { tls, http2, headers, users, rate_limit, files }
+    WebSettings { tls, http2, headers, users, read_only, rate_limit, files }
 }
 
 fn header((name, value): (&str, Field<'_>)) -> Option<(HeaderName, HeaderValue)> {
@@ -149,6 +152,24 @@ fn user((name, hash): (&str, Field<'_>)) -> Option<(String, Secret)> {
         return None;
     }
     Some((name.to_owned(), secret))
+}
+
+/// `read_only_users`, a key that upstream's format does not have: names out of `basic_auth_users`.
+fn read_only(root: &Section<'_>, users: &[&str]) -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    for field in root.list("read_only_users") {
+        let Some(name) = field.text() else { continue };
+        if users.contains(&name.as_str()) {
+            found.insert(name);
+        } else {
+            let message = format!("user {name:?} is not in basic_auth_users");
+            field.mistake_near(message, &name, users.iter().copied());
+        }
+    }
+    if !found.is_empty() && users.iter().all(|user| found.contains(*user)) {
+        root.warn("every user may only read: alerts and silences are refused");
+    }
+    found
 }
 
 fn rate_limit(section: &Section<'_>) -> Option<RateLimit> {
@@ -324,6 +345,25 @@ mod tests {
         );
         check("tls_server_config: {cert: x, key: y, cipher_suites: [x]}\n", "unknown cipher: x");
         check("tls_server_confg: {}\n", "tls_server_config");
+    }
+
+    #[test]
+    fn read_only_users_must_be_users() {
+        let hash = bcrypt::hash("secret", 4).unwrap();
+        let users = format!("basic_auth_users: {{ann: {hash}, eve: {hash}}}\n");
+        check(&format!("{users}read_only_users: [eve]\n"), "fine");
+        check(&format!("{users}read_only_users:\n"), "fine");
+        check(&format!("{users}read_only_users: [ann, eve]\n"), "fine");
+        let near = format!("{users}read_only_users:\n- eve\n- anne\n");
+        check(&near, "web.yml:4:3: read_only_users[1]: user \"anne\" is not in basic_auth_users");
+        check(&near, "did you mean \"ann\"?");
+        check("read_only_users: [eve]\n", "user \"eve\" is not in basic_auth_users");
+        check(
+            &format!("{users}read_only_users: {{eve: true}}\n"),
+            "read_only_users: must be a list",
+        );
+        check(&format!("{users}read_only_users: [[eve]]\n"), "read_only_users[0]: must be a text");
+        check(&format!("{users}read_only_user: [eve]\n"), "did you mean \"read_only_users\"?");
     }
 
     #[test]

@@ -11,17 +11,27 @@ use base64::Engine;
 use tokio::sync::Semaphore;
 
 use super::settings;
-use crate::{mistake::Mistakes, secret::Secret};
+use crate::{
+    mistake::{Mistake, Mistakes},
+    secret::Secret,
+};
 
 /// Names with their bcrypt hashes.
 pub type UserList = Vec<(String, Secret)>;
 
-/// The users of a file of the form of `web.yml`; what else it says is checked, but not used.
+/// The users of a file of the form of `web.yml`, who may all do everything; what else it says is
+/// checked, but not used.
 ///
 /// # Errors
-/// Every mistake of the file at once.
+/// Every mistake of the file at once; `read_only_users`, which would not be kept to.
 pub fn users(path: &Path) -> Result<UserList, Mistakes> {
-    settings::load(path).map(|settings| settings.users)
+    let settings = settings::load(path)?;
+    if !settings.read_only.is_empty() {
+        let message =
+            "read_only_users is for the web.yml of nodes and has no effect here: leave it out";
+        return Err(Mistake::of_file(path.display().to_string(), message).into());
+    }
+    Ok(settings.users)
 }
 
 /// Whether a text is a bcrypt hash.
@@ -125,6 +135,18 @@ impl Passwords {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn read_only_users_are_refused_where_nobody_would_hold_them_to_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("users.yml");
+        let text = format!("basic_auth_users: {{eve: {NOBODY}}}\n");
+        std::fs::write(&path, &text).unwrap();
+        assert_eq!(users(&path).unwrap().len(), 1);
+        std::fs::write(&path, text + "read_only_users: [eve]\n").unwrap();
+        let said = users(&path).unwrap_err().to_string();
+        assert!(said.contains("read_only_users is for the web.yml of nodes"), "{said}");
+    }
 
     #[test]
     fn nobodys_hash_costs_as_much_as_any() {
