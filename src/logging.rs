@@ -1,6 +1,8 @@
 //! One log line for one event, on standard error, in Alertmanager's logfmt or JSON form.
 //! Knows tracing's events and nothing of what they mean.
 
+mod line;
+
 use std::fmt::Write as _;
 use std::io::Write as _;
 
@@ -10,6 +12,8 @@ use tracing::level_filters::LevelFilter;
 use tracing::{Event, Level, Metadata, Subscriber};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
+
+use line::Pairs;
 
 /// How lines look: `--log.format`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -34,9 +38,6 @@ pub(crate) enum Threshold {
     /// Someone must act.
     Error,
 }
-
-/// The longest value printed, in bytes: alert texts come from anywhere.
-const VALUE_MAX_BYTES: usize = 1024;
 
 /// Starts logging for the whole process; a second call changes nothing.
 pub(crate) fn start(format: Format, threshold: Threshold) {
@@ -92,7 +93,7 @@ fn line(event: &Event<'_>, format: Format, zone: &TimeZone) -> String {
     let now = std::time::SystemTime::now();
     let now = jiff::Timestamp::try_from(now).unwrap_or_default().to_zoned_datetime(zone.clone());
     let file = metadata.file().unwrap_or("?").rsplit('/').next().unwrap_or("?");
-    let mut pairs = Pairs::new(format);
+    let mut pairs = Pairs::new(format == Format::Json);
     let decimals = if format == Format::Json { 9 } else { 3 };
     pairs.add(
         "time",
@@ -167,124 +168,5 @@ impl Visit for Fields {
             cause = error.source();
         }
         self.put(field, text);
-    }
-}
-
-/// One line under way.
-struct Pairs {
-    format: Format,
-    text: String,
-}
-
-impl Pairs {
-    fn new(format: Format) -> Self {
-        let text = if format == Format::Json { "{".to_owned() } else { String::new() };
-        Self { format, text }
-    }
-
-    fn add(&mut self, key: &str, value: &str) {
-        let value = shortened(value);
-        let first = self.text.len() == usize::from(self.format == Format::Json);
-        if self.format == Format::Json {
-            self.text.push_str(if first { "\"" } else { ",\"" });
-            self.text.push_str(key);
-            self.text.push_str("\":");
-            quote(&mut self.text, value);
-        } else {
-            if !first {
-                self.text.push(' ');
-            }
-            self.text.push_str(key);
-            self.text.push('=');
-            if value.is_empty() || value.chars().any(needs_quotes) {
-                quote(&mut self.text, value);
-            } else {
-                self.text.push_str(value);
-            }
-        }
-    }
-
-    fn finish(mut self) -> String {
-        if self.format == Format::Json {
-            self.text.push('}');
-        }
-        self.text.push('\n');
-        self.text
-    }
-}
-
-fn shortened(value: &str) -> &str {
-    if value.len() <= VALUE_MAX_BYTES {
-        return value;
-    }
-    let mut end = VALUE_MAX_BYTES;
-    while !value.is_char_boundary(end) {
-        end -= 1;
-    }
-    &value[..end]
-}
-
-fn needs_quotes(c: char) -> bool {
-    matches!(c, ' ' | '=' | '"') || needs_escape(c)
-}
-
-/// Control characters, and those that reorder or hide what a terminal shows.
-fn needs_escape(c: char) -> bool {
-    c.is_control()
-        || matches!(c, '\u{2028}' | '\u{2029}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
-}
-
-/// A quoted string that is both Go's and JSON's form.
-fn quote(out: &mut String, value: &str) {
-    out.push('"');
-    for c in value.chars() {
-        match c {
-            '"' => out.push_str("\\\""),
-            '\\' => out.push_str("\\\\"),
-            '\n' => out.push_str("\\n"),
-            '\r' => out.push_str("\\r"),
-            '\t' => out.push_str("\\t"),
-            c if needs_escape(c) => {
-                let _infallible = write!(out, "\\u{:04x}", u32::from(c));
-            }
-            c => out.push(c),
-        }
-    }
-    out.push('"');
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[track_caller]
-    fn check(format: Format, value: &str, expected: &str) {
-        let mut pairs = Pairs::new(format);
-        pairs.add("a", "b");
-        pairs.add("k", value);
-        assert_eq!(pairs.finish(), expected);
-    }
-
-    #[test]
-    fn plain_values_stay_bare() {
-        check(Format::Logfmt, "127.0.0.1:9093", "a=b k=127.0.0.1:9093\n");
-    }
-
-    #[test]
-    fn values_with_spaces_and_empty_ones_are_quoted() {
-        check(Format::Logfmt, "two words", "a=b k=\"two words\"\n");
-        check(Format::Logfmt, "", "a=b k=\"\"\n");
-    }
-
-    #[test]
-    fn one_event_stays_one_line() {
-        check(Format::Logfmt, "x\ny\u{202e}", "a=b k=\"x\\ny\\u202e\"\n");
-        check(Format::Json, "x\n\"", "{\"a\":\"b\",\"k\":\"x\\n\\\"\"}\n");
-    }
-
-    #[test]
-    fn long_values_are_cut_at_a_character() {
-        let long = "é".repeat(VALUE_MAX_BYTES);
-        assert_eq!(shortened(&long).len(), VALUE_MAX_BYTES);
     }
 }

@@ -276,6 +276,39 @@ fn httplog(out: &mut Vec<u8>, date: &str, line: &Line<'_>, at_us: i64) {
     out.extend_from_slice(b"\"\n");
 }
 
+/// One stream's line in both formats, for the fuzzer.
+pub(crate) fn both_forms(request: &[u8]) -> [Vec<u8>; 2] {
+    let line = Line {
+        client: ("192.0.2.1", 1),
+        at_us: 0,
+        frontend: ("f", true),
+        backend: "b",
+        server: "s",
+        times: [Some(1), None, None, None, Some(2)],
+        status: 200,
+        bytes_in: 1,
+        bytes_out: 2,
+        term: *b"--",
+        active: [1; 4],
+        retries: 0,
+        redispatched: false,
+        reused: false,
+        queue: (0, 0),
+        request,
+        user: None,
+        id: (1, 1),
+        copies: &[],
+    };
+    [LogFormat::Httplog, LogFormat::Json].map(|format| {
+        let mut out = Vec::new();
+        match format {
+            LogFormat::Httplog => httplog(&mut out, "01/Jan/1970:00:00:00", &line, 0),
+            LogFormat::Json => json(&mut out, "1970-01-01T00:00:00", &line, 0),
+        }
+        out
+    })
+}
+
 /// The request line with everything that could end or forge a log line as `#XX`.
 fn push_request(out: &mut Vec<u8>, request: &[u8]) {
     if request.is_empty() {
@@ -370,7 +403,13 @@ pub(crate) fn json_text(out: &mut Vec<u8>, text: &[u8]) {
     for c in String::from_utf8_lossy(text).chars() {
         match c {
             '"' | '\\' => out.extend_from_slice(&[b'\\', c as u8]),
-            '\u{0}'..='\u{1f}' | '\u{7f}' | '\u{2028}' | '\u{2029}' => {
+            // Control characters, and those that reorder or hide what a terminal shows.
+            '\u{0}'..='\u{1f}'
+            | '\u{7f}'..='\u{9f}'
+            | '\u{200b}'..='\u{200f}'
+            | '\u{2028}'..='\u{202e}'
+            | '\u{2066}'..='\u{2069}'
+            | '\u{feff}' => {
                 out.extend_from_slice(format!("\\u{:04x}", u32::from(c)).as_bytes());
             }
             _ => out.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes()),

@@ -6,6 +6,8 @@ mod line;
 pub use line::{Left, LeftKind};
 use line::{Words, duration, words};
 
+use crate::config::is_name;
+
 /// What a file became.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Converted {
@@ -195,6 +197,7 @@ impl Reader {
         let proxy = Proxy { name: name.to_owned(), kind, ..self.defaults.clone() };
         self.proxies.push(proxy);
         match rest {
+            _ if !is_name(name) => traffic("the name has characters that no name has"),
             [] => Ok(()),
             _ => traffic("further words after the name are not understood"),
         }
@@ -518,6 +521,9 @@ impl Proxy {
     }
 
     fn server(&mut self, name: &str, address: &str, rest: &[&str]) -> Result {
+        if !is_name(name) {
+            return traffic("the name has characters that no name has");
+        }
         let options = server_options(rest)?;
         let address =
             if address.contains(':') { address.to_owned() } else { format!("{address}:80") };

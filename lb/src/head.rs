@@ -372,7 +372,10 @@ impl Head {
         match absolute_authority(target) {
             Some(authority) => {
                 let path = &target[7 + authority.len()..];
-                out.extend_from_slice(if path.is_empty() { b"/" } else { path });
+                if !path.starts_with(b"/") {
+                    out.push(b'/');
+                }
+                out.extend_from_slice(path);
             }
             None => out.extend_from_slice(target),
         }
@@ -610,6 +613,8 @@ mod tests {
     fn absolute_targets_and_old_clients_become_ordinary() {
         let raw = "GET http://h/x?y HTTP/1.1\r\nhost: h\r\n\r\n";
         assert!(forward(raw).starts_with("GET /x?y HTTP/1.1\r\nhost: h\r\n"));
+        let query = "GET http://h?y HTTP/1.1\r\nhost: h\r\n\r\n";
+        assert!(forward(query).starts_with("GET /?y HTTP/1.1\r\n"));
         let old = "GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n";
         assert!(forward(old).starts_with("GET / HTTP/1.1\r\nHost: node:1\r\n"));
         assert!(read(old).unwrap().keep_alive);

@@ -16,6 +16,8 @@ mod daemon;
 mod errors;
 mod fanout;
 mod flags;
+#[doc(hidden)]
+pub mod fuzz;
 mod handover;
 mod head;
 mod health;

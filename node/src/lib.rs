@@ -6,6 +6,8 @@ mod clock;
 pub mod config;
 pub mod engine;
 pub mod events;
+#[doc(hidden)]
+pub mod fuzz;
 pub mod message;
 pub mod metrics;
 pub mod notify;

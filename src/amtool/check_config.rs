@@ -34,7 +34,7 @@ pub(super) fn run(flags: &CheckConfigFlags, context: &Context<'_>) -> Result<(),
 /// What is said of a file, and whether it is good.
 fn check(file: &Path, context: &Context<'_>) -> (String, bool) {
     let mut text = format!("Checking '{}'", file.display());
-    let config = match config::load(file, context.features) {
+    let config = match config::load_unshown(file, context.features) {
         Err(mistakes) => return (format!("{text}  FAILED: {mistakes}\n\n"), false),
         Ok(config) => config,
     };

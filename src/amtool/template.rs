@@ -24,10 +24,7 @@ pub(super) fn run(flags: &RenderFlags, context: &Context<'_>) -> Result<(), Fail
         Kind::Text => templates.text(&flags.text, &data, now),
         Kind::Html => templates.html(&flags.text, &data, now),
     };
-    // The data is not behind a pointer here, and people compare the texts of errors.
-    let rendered =
-        rendered.map_err(|error| error.to_string().replace("*template.Data", "template.Data"))?;
-    context.console.print(&rendered)
+    context.console.print(&rendered.map_err(Failure::why)?)
 }
 
 /// The body of a webhook, or a part of one.
@@ -74,6 +71,7 @@ fn read(file: &Path) -> Result<Data, Failure> {
         common_annotations: kv(body.common_annotations),
         route_labels: kv(body.route_labels),
         external_url: body.external_url.unwrap_or_default().into(),
+        is_sample: true,
     })
 }
 
@@ -90,7 +88,7 @@ fn alert(body: BodyAlert) -> Alert {
 }
 
 fn kv(pairs: Option<BTreeMap<String, String>>) -> Kv {
-    pairs.unwrap_or_default().into_iter().collect()
+    pairs.map(|pairs| pairs.into_iter().collect()).unwrap_or_default()
 }
 
 fn status(text: Option<String>) -> AlertStatus {
@@ -153,6 +151,7 @@ fn sample(now: Timestamp) -> Data {
         common_annotations,
         route_labels: Kv::default(),
         external_url: "https://example.com".into(),
+        is_sample: true,
     }
 }
 

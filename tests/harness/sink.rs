@@ -40,6 +40,15 @@ pub(crate) struct Sink {
 
 impl Sink {
     pub(crate) fn start() -> Self {
+        Self::answering("200 OK")
+    }
+
+    /// One that refuses everything.
+    pub(crate) fn refusing() -> Self {
+        Self::answering("400 No")
+    }
+
+    fn answering(status: &'static str) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("loopback is there");
         let port = listener.local_addr().expect("bound").port();
         let told: Arc<Mutex<Vec<Told>>> = Arc::default();
@@ -47,7 +56,7 @@ impl Sink {
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 let keep = Arc::clone(&keep);
-                std::thread::spawn(move || serve(&stream, &keep));
+                std::thread::spawn(move || serve(&stream, &keep, status));
             }
         });
         Self { port, told }
@@ -62,7 +71,7 @@ impl Sink {
     }
 }
 
-fn serve(stream: &TcpStream, keep: &Mutex<Vec<Told>>) -> Option<()> {
+fn serve(stream: &TcpStream, keep: &Mutex<Vec<Told>>, status: &str) -> Option<()> {
     let mut reader = BufReader::new(stream);
     loop {
         let body = read_request(&mut reader)?;
@@ -70,7 +79,8 @@ fn serve(stream: &TcpStream, keep: &Mutex<Vec<Told>>) -> Option<()> {
             keep.lock().expect("not poisoned").push(Told { body });
         }
         let mut writer = stream;
-        writer.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").ok()?;
+        let answer = format!("HTTP/1.1 {status}\r\nContent-Length: 0\r\n\r\n");
+        writer.write_all(answer.as_bytes()).ok()?;
     }
 }
 

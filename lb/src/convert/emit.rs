@@ -99,8 +99,18 @@ fn timeouts(out: &mut String, proxy: &Proxy, keys: &[&str]) {
     }
 }
 
+/// A name as YAML has it: without quotes where it cannot be taken for anything but a text.
+fn plain(name: &str) -> String {
+    let lower = name.to_ascii_lowercase();
+    let word =
+        matches!(&*lower, "y" | "n" | "yes" | "no" | "on" | "off" | "true" | "false" | "null");
+    let begins = name.starts_with(|c: char| c.is_ascii_alphabetic());
+    let goes_on = name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b));
+    if begins && goes_on && !word { name.to_owned() } else { format!("{name:?}") }
+}
+
 fn frontend(out: &mut String, proxy: &Proxy, base: &str, lists: &[UserList]) {
-    let _ = writeln!(out, "  - name: {}", proxy.name);
+    let _ = writeln!(out, "  - name: {}", plain(&proxy.name));
     let marked = |b: &Bind| proxy.accepts_proxy.then_some(b.accepts_proxy);
     let binds: Vec<_> = proxy.binds.iter().map(|b| bind(b, base, marked(b))).collect();
     if proxy.accepts_proxy {
@@ -138,12 +148,12 @@ fn frontend(out: &mut String, proxy: &Proxy, base: &str, lists: &[UserList]) {
         (_, named) => named.as_ref(),
     };
     if let Some(backend) = backend {
-        let _ = writeln!(out, "    default_backend: {backend}");
+        let _ = writeln!(out, "    default_backend: {}", plain(backend));
     }
 }
 
 fn backend(out: &mut String, proxy: &Proxy) {
-    let _ = writeln!(out, "  - name: {}", proxy.name);
+    let _ = writeln!(out, "  - name: {}", plain(&proxy.name));
     let lines = [
         ("balance", proxy.balance.clone()),
         (
@@ -172,8 +182,10 @@ fn backend(out: &mut String, proxy: &Proxy) {
     check(out, proxy);
     out.push_str("    servers:\n");
     for server in &proxy.servers {
-        let mut fields =
-            vec![format!("name: {}", server.name), format!("address: {:?}", server.address)];
+        let mut fields = vec![
+            format!("name: {}", plain(&server.name)),
+            format!("address: {:?}", server.address),
+        ];
         let inherited = proxy.default_server.iter();
         let inherited = inherited.filter(|(k, _)| !server.options.iter().any(|(o, _)| o == k));
         for (key, value) in inherited.chain(&server.options) {

@@ -11,6 +11,8 @@ mod claim;
 mod cluster;
 mod core;
 mod facts;
+#[doc(hidden)]
+pub mod fuzz;
 mod gossip;
 mod hlc;
 mod member;

@@ -170,7 +170,8 @@ impl Ord for Matcher {
 
 impl fmt::Display for Matcher {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.name.chars().any(is_reserved) {
+        // Upstream leaves the empty name bare, which nothing can read.
+        if self.name.is_empty() || self.name.chars().any(is_reserved) {
             write_quoted(f, &self.name)?;
             f.write_str(self.op.as_str())?;
             return write_quoted(f, &self.value);

@@ -31,14 +31,15 @@ impl BadRegex {
 /// An expression that must match a whole text, as matchers and receiver filters do: `^(?:` + text + `)$`.
 ///
 /// Expressions that stand for a few words, such as `critical|warning`, or for literals with wildcards between, such as `web-.*`, are
-/// compared as such and never compiled: that is faster, and thousands of them take little memory.
+/// compared as such and never compiled: that is faster, and thousands of them take little memory. Others are compiled when they are
+/// first asked.
 #[derive(Clone)]
 pub struct Regex {
     shape: Arc<Shape>,
 }
 
 impl Regex {
-    /// Compiles `text`, anchored at both ends.
+    /// Reads `text`, anchored at both ends.
     /// # Errors
     /// [`BadRegex`] when Go would refuse it, or when it would take more than 1 MiB.
     pub fn anchored(text: &str) -> Result<Self, BadRegex> {
@@ -80,7 +81,7 @@ impl fmt::Debug for Regex {
         match &*self.shape {
             Shape::Words(words) => f.debug_tuple("Regex").field(words).finish(),
             Shape::Glob(glob) => f.debug_tuple("Regex").field(glob).finish(),
-            Shape::Compiled { regex, .. } => f.debug_tuple("Regex").field(&regex.as_str()).finish(),
+            Shape::Compiled { pattern, .. } => f.debug_tuple("Regex").field(pattern).finish(),
         }
     }
 }

@@ -12,6 +12,7 @@ mod json;
 mod ops;
 mod origin;
 mod original;
+mod outside;
 mod query;
 mod receivers;
 mod redirect;
@@ -36,6 +37,7 @@ use crate::{engine::Handle, metrics::Metrics};
 use error::ApiError;
 pub use front::serve;
 pub(crate) use history::Target;
+pub(crate) use outside::{alerts_of, json_text, link_and_moment, silence_of};
 pub(crate) use query::Query;
 pub(crate) use status::BUILD;
 

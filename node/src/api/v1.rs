@@ -195,14 +195,7 @@ pub(super) async fn post_alerts(
     let text = text(body).await?;
     refuse_abandoned(app, peer)?;
     let names = app.engine.matcher_mode().names();
-    let mut inputs = Vec::new();
-    json::read(&text, |reader| {
-        reader.array("Go value of type []*types.Alert", |reader| {
-            inputs.push(read_alert(reader, names)?);
-            Ok(())
-        })
-    })
-    .map_err(|error| ApiError::BadData(error.to_string()))?;
+    let inputs = read_alerts(&text, names).map_err(|error| ApiError::BadData(error.to_string()))?;
     let posted = app.engine.post_alerts(ApiVersion::V1, inputs).await;
     let mut answer = if posted.invalid.is_empty() {
         success(None)
@@ -211,6 +204,21 @@ pub(super) async fn post_alerts(
     };
     mark_degraded(&mut answer, posted.degraded);
     Ok(answer)
+}
+
+/// Reads what API v1 gets as alerts.
+///
+/// # Errors
+/// Upstream's complaint about the first mistake; nothing of the batch is taken then.
+pub(super) fn read_alerts(text: &str, names: NameRule) -> Result<Vec<AlertInput>, JsonError> {
+    let mut inputs = Vec::new();
+    json::read(text, |reader| {
+        reader.array("Go value of type []*types.Alert", |reader| {
+            inputs.push(read_alert(reader, names)?);
+            Ok(())
+        })
+    })?;
+    Ok(inputs)
 }
 
 fn read_alert(reader: &mut Reader<'_>, names: NameRule) -> Result<AlertInput, JsonError> {
@@ -374,7 +382,7 @@ fn refusal(error: SilenceError) -> ApiError {
     }
 }
 
-fn read_silence(reader: &mut Reader<'_>) -> Result<SilenceInput, JsonError> {
+pub(super) fn read_silence(reader: &mut Reader<'_>) -> Result<SilenceInput, JsonError> {
     const NAMES: [&str; 6] = ["id", "matchers", "startsAt", "endsAt", "createdBy", "comment"];
     let mut input = SilenceInput::default();
     reader.object("Go value of type types.Silence", |reader, name| {

@@ -4,6 +4,7 @@
 //! empty. Keys are read here in that order, so that one list of keys serves both.
 
 use std::cell::{OnceCell, RefCell};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -27,8 +28,12 @@ pub(crate) struct Rules {
     pub(crate) directory: PathBuf,
     /// The text was shown by a server: secrets are placeholders, and what was inherited or derived stands there too.
     pub(crate) shown: bool,
+    /// Nobody will see the result: nothing of it is noted down.
+    pub(crate) silent: bool,
     /// Matchers that upstream's two grammars do not read alike.
     pub(crate) warnings: RefCell<Vec<Warning>>,
+    /// The keys that were read as secrets, and whether they were given: only for those who look for secrets that are not hidden.
+    pub(crate) secrets: Option<RefCell<BTreeMap<String, bool>>>,
     templates: OnceCell<Templates>,
 }
 
@@ -36,6 +41,11 @@ impl Rules {
     /// Rules for one file.
     pub(crate) fn new(mode: Mode, directory: PathBuf, shown: bool) -> Self {
         Self { mode, directory, shown, ..Self::default() }
+    }
+
+    /// Rules for a file whose result is not shown.
+    pub(crate) fn silent(mode: Mode, directory: PathBuf) -> Self {
+        Self { silent: true, ..Self::new(mode, directory, false) }
     }
 
     /// Whether the text is a template that calls functions that exist.
@@ -89,9 +99,23 @@ impl<'a> Block<'a> {
         Value::Map(self.shown)
     }
 
+    /// Every reader of a secret says so.
+    pub(crate) fn note_secret(&self, key: &'static str) {
+        let Some(secrets) = &self.rules.secrets else { return };
+        let path = self.section.path();
+        // A client is read by the same lines wherever it stands, and so are the entries of a list.
+        let path = path.rfind("http_config").map_or(path, |at| &path[at..]);
+        let parts = path.split('.').map(|part| part.split('[').next().unwrap_or(part));
+        let mut name: Vec<&str> = parts.filter(|part| !part.is_empty()).collect();
+        name.push(key);
+        *secrets.borrow_mut().entry(name.join(".")).or_default() |= self.section.has(key);
+    }
+
     /// Shows a value under the next key.
     pub(crate) fn show(&mut self, key: &str, value: impl Into<Value>) {
-        self.shown.push((key.to_owned(), value.into()));
+        if !self.rules.silent {
+            self.shown.push((key.to_owned(), value.into()));
+        }
     }
 
     /// What was shown last.
@@ -261,6 +285,7 @@ impl<'a> Block<'a> {
 
     /// A secret without a twin that names a file.
     pub(crate) fn secret(&mut self, key: &'static str) -> Secret {
+        self.note_secret(key);
         let secret = Secret::from(self.section.text_or(key, ""));
         if !secret.is_empty() {
             self.show(key, HIDDEN);
@@ -348,6 +373,7 @@ impl<'a> Block<'a> {
         file_key: &'static str,
         form: Form,
     ) -> Source {
+        self.note_secret(key);
         let inline = match form {
             Form::Text => self.section.text_or(key, ""),
             Form::Link => self.secret_link(key),

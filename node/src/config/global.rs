@@ -66,6 +66,7 @@ fn keys(block: &mut Block<'_>) -> Global {
     let http = block.sub("http_config", |block| http::http(block, Some(&rules.directory)));
     let http_shown = match (&http, block.last()) {
         (Some(_), Some(shown)) => shown,
+        _ if rules.silent => Value::Map(Vec::new()),
         _ => http::shown_default(),
     };
     if http.is_none() {

@@ -105,13 +105,14 @@ pub struct TlsConfig {
     pub cert: Source,
     /// Its key.
     pub key: Source,
-    /// Asked for and verified in place of the host.
+    /// What the certificate must be for, in place of the host. The handshake still names the host: the HTTP client takes
+    /// that name from the address, and leaves no way to another.
     pub server_name: String,
     /// Whether any certificate is good.
     pub insecure_skip_verify: bool,
     /// At least this; TLS 1.2 when absent.
     pub min_version: Option<TlsVersion>,
-    /// At most this.
+    /// At most this. Without effect for mail servers: the library has no such setting.
     pub max_version: Option<TlsVersion>,
 }
 
@@ -236,6 +237,9 @@ fn triple(
     secret: bool,
 ) -> Source {
     let [key, file_key, ref_key] = keys;
+    if secret {
+        block.note_secret(key);
+    }
     let inline = block.section().text_or(key, "");
     let file = block.section().text_or(file_key, "");
     let reference = block.section().text_or(ref_key, "");
@@ -449,6 +453,7 @@ fn without_password(text: &str) -> String {
 fn connect_headers(block: &mut Block<'_>) -> Vec<(String, Vec<Secret>)> {
     let mut headers = Vec::new();
     let mut shown = Vec::new();
+    block.note_secret("proxy_connect_header");
     for (name, field) in
         block.field("proxy_connect_header").map(|field| field.entries()).unwrap_or_default()
     {
@@ -489,6 +494,7 @@ pub(crate) fn headers(
 fn header_values(block: &mut Block<'_>, directory: Option<&PathBuf>) -> Vec<Source> {
     let mut sources: Vec<Source> = Vec::new();
     sources.extend(block.texts("values").into_iter().map(|text| Source::Inline(text.into())));
+    block.note_secret("secrets");
     let secrets = block.section().texts("secrets");
     if !secrets.is_empty() {
         block.show("secrets", Value::List(secrets.iter().map(|_| HIDDEN.into()).collect()));
@@ -534,6 +540,7 @@ pub(crate) fn tls_block(
 /// Reads `tls_config`.
 pub(crate) fn tls_keys(block: &mut Block<'_>, directory: Option<&PathBuf>) -> TlsConfig {
     // Upstream shows inline values first, then files, then references.
+    block.note_secret("key");
     let section = block.section();
     let [ca, cert, key] = ["ca", "cert", "key"].map(|key| section.text_or(key, ""));
     for (name, text, secret) in [("ca", &ca, false), ("cert", &cert, false), ("key", &key, true)] {

@@ -31,7 +31,9 @@ use tocsin_core::route::Routes;
 
 pub use cluster_tls::cluster_tls;
 pub use events::{BatchBounds, EventRecorder, Kafka, Webhook};
-pub use load::{check, load, load_shown};
+#[doc(hidden)]
+pub use load::secret_keys;
+pub use load::{check, load, load_shown, load_unshown};
 pub use receiver::{Integration, Receiver};
 pub use tocsin_service::mistake::Mistakes;
 pub use tracing::Tracing;

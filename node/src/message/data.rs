@@ -84,6 +84,8 @@ pub struct Data {
     pub route_labels: Kv,
     /// Where people find this server.
     pub external_url: Arc<str>,
+    /// No notification's: as upstream's amtool hands data over, by value and with route labels that were not rendered.
+    pub is_sample: bool,
 }
 
 impl Data {
@@ -94,12 +96,13 @@ impl Data {
             receiver: quote_regexp(&group.receiver).into(),
             status: status(&alerts),
             reason,
-            group_labels: group.labels.clone(),
+            group_labels: group.labels.clone().made(),
             common_labels: common(alerts.iter().map(|alert| &alert.labels)),
             common_annotations: common(alerts.iter().map(|alert| &alert.annotations)),
-            route_labels: group.route_labels.clone(),
+            route_labels: group.route_labels.clone().made(),
             external_url: group.external_url.as_str().into(),
             alerts: alerts.into(),
+            is_sample: false,
         }
     }
 
@@ -122,8 +125,8 @@ fn status(alerts: &[Alert]) -> AlertStatus {
 }
 
 fn common<'a>(mut all: impl Iterator<Item = &'a Kv>) -> Kv {
-    let Some(first) = all.next() else { return Kv::default() };
-    let mut common = first.clone();
+    let Some(first) = all.next() else { return Kv::default().made() };
+    let mut common = first.clone().made();
     for other in all {
         if common.is_empty() {
             break;

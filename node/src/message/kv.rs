@@ -5,16 +5,24 @@ use std::sync::Arc;
 
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
+type Pair = (Arc<str>, Arc<str>);
+
 /// Names with values, sorted by name, each name once. Absent names read as the empty text. A copy
-/// costs no text.
-#[derive(Clone, Default, PartialEq, Eq, Hash)]
-pub struct Kv(Arc<[(Arc<str>, Arc<str>)]>);
+/// costs no text. The default is Go's nil map: empty as another, but JSON in templates shows it as `null`.
+#[derive(Clone, Default, Eq)]
+pub struct Kv(Option<Arc<[Pair]>>);
+
+impl PartialEq for Kv {
+    fn eq(&self, other: &Self) -> bool {
+        self.shared() == other.shared()
+    }
+}
 
 impl Kv {
     /// The value of `name`, or the empty text.
     #[must_use]
     pub fn get(&self, name: &str) -> &str {
-        self.find(name).map_or("", |at| &self.0[at].1)
+        self.find(name).map_or("", |at| &self.shared()[at].1)
     }
 
     /// Whether `name` is present, even with an empty value.
@@ -25,19 +33,19 @@ impl Kv {
 
     /// Pairs in plain byte order of the names.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = (&str, &str)> + Clone {
-        self.0.iter().map(|(name, value)| (&**name, &**value))
+        self.shared().iter().map(|(name, value)| (&**name, &**value))
     }
 
     /// Number of names.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.0.len()
+        self.shared().len()
     }
 
     /// Whether there is no name.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.shared().is_empty()
     }
 
     /// Pairs in the order people read them: `alertname` first, then by name.
@@ -49,39 +57,50 @@ impl Kv {
     /// A copy without `names`.
     #[must_use]
     pub fn without(&self, names: &[impl AsRef<str>]) -> Self {
-        let kept = |(name, _): &&(Arc<str>, Arc<str>)| !names.iter().any(|n| n.as_ref() == &**name);
-        Self(self.0.iter().filter(kept).cloned().collect())
+        let kept = |(name, _): &&Pair| !names.iter().any(|n| n.as_ref() == &**name);
+        Self(Some(self.shared().iter().filter(kept).cloned().collect()))
     }
 
     /// Keeps the pairs that `other` has too, with the same value.
     pub fn intersect(&mut self, other: &Self) {
-        let same = |(name, value): &(Arc<str>, Arc<str>)| {
-            other.find(name).is_some_and(|at| other.0[at].1 == *value)
+        let same = |(name, value): &Pair| {
+            other.find(name).is_some_and(|at| other.shared()[at].1 == *value)
         };
-        if !self.0.iter().all(same) {
-            self.0 = self.0.iter().filter(|pair| same(pair)).cloned().collect();
+        if !self.shared().iter().all(same) {
+            self.0 = Some(self.shared().iter().filter(|pair| same(pair)).cloned().collect());
         }
     }
 
+    /// The same pairs, as a map that was made.
+    #[must_use]
+    pub(super) fn made(self) -> Self {
+        Self(Some(self.0.unwrap_or_default()))
+    }
+
+    /// Whether it was never made.
+    pub(super) fn is_nil(&self) -> bool {
+        self.0.is_none()
+    }
+
     /// Pairs whose texts can be kept.
-    pub(super) fn shared(&self) -> &[(Arc<str>, Arc<str>)] {
-        &self.0
+    pub(super) fn shared(&self) -> &[Pair] {
+        self.0.as_deref().unwrap_or_default()
     }
 
     /// The value of `name`, to be kept.
     pub(super) fn shared_value(&self, name: &str) -> Option<Arc<str>> {
-        self.find(name).map(|at| Arc::clone(&self.0[at].1))
+        self.find(name).map(|at| Arc::clone(&self.shared()[at].1))
     }
 
     fn find(&self, name: &str) -> Option<usize> {
-        self.0.binary_search_by(|(n, _)| (**n).cmp(name)).ok()
+        self.shared().binary_search_by(|(n, _)| (**n).cmp(name)).ok()
     }
 }
 
 impl<N: Into<Arc<str>>, V: Into<Arc<str>>> FromIterator<(N, V)> for Kv {
     /// The last value of a repeated name wins.
     fn from_iter<I: IntoIterator<Item = (N, V)>>(pairs: I) -> Self {
-        let mut pairs: Vec<(Arc<str>, Arc<str>)> =
+        let mut pairs: Vec<Pair> =
             pairs.into_iter().map(|(name, value)| (name.into(), value.into())).collect();
         let sorted = pairs.windows(2).all(|two| two[0].0 < two[1].0);
         if !sorted {
@@ -89,7 +108,7 @@ impl<N: Into<Arc<str>>, V: Into<Arc<str>>> FromIterator<(N, V)> for Kv {
             pairs.sort_by(|a, b| a.0.cmp(&b.0));
             pairs.dedup_by(|later, kept| later.0 == kept.0);
         }
-        Self(pairs.into())
+        Self(Some(pairs.into()))
     }
 }
 

@@ -24,7 +24,7 @@ pub(super) fn dot(data: &Data) -> Value {
 
 impl Object for Data {
     fn type_name(&self) -> &str {
-        "*template.Data"
+        if self.is_sample { "template.Data" } else { "*template.Data" }
     }
 
     fn field(&self, name: &str) -> Option<Value> {
@@ -43,7 +43,7 @@ impl Object for Data {
     }
 
     fn fields(&self) -> Fields {
-        fields_of(
+        let mut fields = fields_of(
             self,
             &[
                 ("Receiver", "receiver"),
@@ -56,7 +56,10 @@ impl Object for Data {
                 ("RouteLabels", "routeLabels"),
                 ("ExternalURL", "externalURL"),
             ],
-        )
+        );
+        // Hidden in Go, so only printing shows it.
+        fields.push(("routeLabelsRendered", "", (!self.is_sample).into()));
+        fields
     }
 
     fn as_any(&self) -> &dyn Any {
@@ -234,6 +237,10 @@ impl Object for Kv {
 
     fn len(&self) -> usize {
         self.shared().len()
+    }
+
+    fn is_nil(&self) -> bool {
+        Kv::is_nil(self)
     }
 
     fn text(&self) -> Option<String> {

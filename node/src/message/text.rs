@@ -236,11 +236,15 @@ mod tests {
     }
 
     fn alert(instance: &str, status: AlertStatus) -> Alert {
+        severe(instance, status, "critical")
+    }
+
+    fn severe(instance: &str, status: AlertStatus, severity: &str) -> Alert {
         let labels = [
             ("alertname", "DiskFull"),
             ("instance", &format!("{instance}:9100")),
             ("job", "node"),
-            ("severity", "critical"),
+            ("severity", severity),
         ];
         let mut annotations = vec![("summary", "disk full")];
         let mut url = "http://prom.example/g2";
@@ -286,7 +290,7 @@ mod tests {
         assert_eq!(error.to_string(), expected, "{template}");
     }
 
-    /// The texts were recorded from Alertmanager 0.25 itself.
+    /// The texts of every default template but the HTML mail, recorded from Alertmanager 0.34 itself.
     #[test]
     fn the_defaults_are_upstreams() {
         let golden = include_str!("../../tests/golden/default_templates.json");
@@ -298,9 +302,10 @@ mod tests {
                 _ => AlertStatus::Resolved,
             };
             let alerts = case["alerts"].as_array().unwrap();
-            let alerts = alerts
-                .iter()
-                .map(|one| alert(one["instance"].as_str().unwrap(), status(&one["status"])));
+            let text = |text: &Json| text.as_str().unwrap().to_owned();
+            let alerts = alerts.iter().map(|one| {
+                severe(&text(&one["instance"]), status(&one["status"]), &text(&one["severity"]))
+            });
             let data = data(alerts.collect());
             for (name, text) in case["texts"].as_object().unwrap() {
                 let template = format!("{{{{ template {name:?} . }}}}");
@@ -338,6 +343,36 @@ mod tests {
             r#"[{"Name":"alertname","Value":"DiskFull"},{"Name":"job","Value":"node"},{"Name":"severity","Value":"critical"}]"#,
         );
         check("{{ printf \"%v %T\" .GroupLabels .GroupLabels }}", "alertname=DiskFull template.KV");
+        check("{{ .GroupLabels.Remove nil }}", "alertname=DiskFull");
+    }
+
+    #[test]
+    fn what_is_hidden_in_go_is_printed_and_no_more() {
+        let ends = |text: &str, template: &str, data: &Data| {
+            let found = Templates::load(&[]).unwrap().text(template, data, now()).unwrap();
+            assert!(found.ends_with(text), "{template}: {found}");
+        };
+        let told = both();
+        let sample = Data { is_sample: true, route_labels: Kv::default(), ..both() };
+        ends(" http://am.example:9093 true}", "{{ . }}", &told);
+        ends(" http://am.example:9093 false}", "{{ . }}", &sample);
+        ends("routeLabelsRendered:true}", "{{ printf \"%+v\" . }}", &told);
+        ends("\"externalURL\":\"http://am.example:9093\"}", "{{ toJson . }}", &told);
+        ends("null", "{{ toJson .RouteLabels }}", &sample);
+        let unset = Data::new(&Group::default(), Vec::new(), "");
+        ends(
+            "{}{}{}",
+            "{{ toJson .RouteLabels }}{{ toJson .GroupLabels }}{{ toJson .CommonLabels }}",
+            &unset,
+        );
+        ends("*template.Data", "{{ printf \"%T\" . }}", &told);
+        check_error_of(&sample, "{{ .Nope }}", "in type template.Data");
+    }
+
+    #[track_caller]
+    fn check_error_of(data: &Data, template: &str, part: &str) {
+        let error = Templates::load(&[]).unwrap().text(template, data, now()).unwrap_err();
+        assert!(error.to_string().ends_with(part), "{error}");
     }
 
     #[test]

@@ -538,4 +538,51 @@ mod tests {
         assert_eq!(seen[2].line, "GET /latest/meta-data/iam/security-credentials/web HTTP/1.1");
         assert_eq!(seen[2].header("x-aws-ec2-metadata-token"), "SESSION");
     }
+
+    #[tokio::test]
+    async fn a_container_is_told_where_to_ask() {
+        let json = r#"{"AccessKeyId":"c","SecretAccessKey":"cs","Token":"ct","Expiration":"2024-05-01T16:00:00Z"}"#;
+        let server = Server::start([Reply::json(200, json)]).await;
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), "from-file\n").unwrap();
+        let url = ("AWS_CONTAINER_CREDENTIALS_FULL_URI", server.url("/creds"));
+        let inline = ("AWS_CONTAINER_AUTHORIZATION_TOKEN", "inline");
+        let path = file.path().to_str().unwrap();
+        let in_file = ("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", path);
+        for (env, token) in [
+            (vec![(url.0, url.1.as_str())], ""),
+            (vec![(url.0, url.1.as_str()), inline], "inline"),
+            (vec![(url.0, url.1.as_str()), inline, in_file], "from-file"),
+        ] {
+            let found = found(Identity::default(), &env).await.unwrap();
+            assert_eq!((found.access_key.as_str(), found.token.as_str()), ("c", "ct"));
+            let seen = server.seen();
+            let last = seen.last().unwrap();
+            assert_eq!(
+                (last.line.as_str(), last.header("authorization")),
+                ("GET /creds HTTP/1.1", token)
+            );
+        }
+        let error =
+            found(Identity::default(), &[("AWS_CONTAINER_CREDENTIALS_FULL_URI", "nowhere")]).await;
+        assert!(error.is_err());
+        let relative = signer(
+            Identity::default(),
+            &[("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "/v2/x"), url_of(&url)],
+        );
+        let place = relative.container_url().unwrap().unwrap();
+        assert_eq!(place.as_str(), "http://169.254.170.2/v2/x");
+    }
+
+    #[tokio::test]
+    async fn a_container_without_an_answer_is_tried_again() {
+        let server = Server::start([Reply::text(500, "no")]).await;
+        let env = [("AWS_CONTAINER_CREDENTIALS_FULL_URI", server.url("/"))];
+        let error = found(Identity::default(), &[url_of(&env[0])]).await.unwrap_err();
+        assert!(error.retry() && crate::notify::report(&error).contains("container"), "{error}");
+    }
+
+    fn url_of<'a>(pair: &'a (&'static str, String)) -> (&'static str, &'a str) {
+        (pair.0, &pair.1)
+    }
 }

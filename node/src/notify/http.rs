@@ -320,6 +320,10 @@ fn redirects(follow: bool, deny: &Arc<Deny>) -> redirect::Policy {
         if attempt.previous().len() > REDIRECTS_MAX {
             return attempt.error("stopped after 10 redirects");
         }
+        let was_https = attempt.previous().last().is_some_and(|url| url.scheme() == "https");
+        if was_https && attempt.url().scheme() != "https" {
+            return attempt.error("a redirect from https to http is not followed");
+        }
         match deny.check(attempt.url()) {
             Ok(()) => attempt.follow(),
             Err(error) => attempt.error(error),
@@ -353,11 +357,6 @@ async fn read(mut response: reqwest::Response) -> Result<Answer, reqwest::Error>
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
-
-    use rcgen::{CertifiedKey, KeyPair};
-    use rustls::RootCertStore;
-    use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-    use rustls::server::WebPkiClientVerifier;
 
     use super::{Auth, Source};
     use crate::notify::testing::*;
@@ -439,6 +438,19 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn no_redirect_leads_away_from_https() {
+        let plain = Server::start([Reply::text(200, "")]).await;
+        let authority = authority("127.0.0.1", false);
+        let server =
+            Server::start_tls([Reply::redirect(307, &plain.url("/"))], authority.server).await;
+        let http = format!("tls_config:\n  ca: |\n{}", indented(&authority.ca));
+        let error = send(&server.notifier(&webhook("URL", &http)), &firing()).await.unwrap_err();
+        let text = crate::notify::report(&error);
+        assert!(text.contains("from https to http is not followed"), "{text}");
+        assert_eq!(plain.seen().len(), 0);
+    }
+
+    #[tokio::test]
     async fn redirects_end() {
         let text =
             failure(&webhook("URL", "follow_redirects: false"), Reply::redirect(302, "/")).await;
@@ -471,6 +483,27 @@ mod tests {
         let notifier = notifier(&webhook("http://hooks.example.org/x", &http));
         send(&notifier, &firing()).await.unwrap();
         assert_eq!(proxy.only().line, "POST http://hooks.example.org/x HTTP/1.1");
+    }
+
+    #[tokio::test]
+    async fn a_tunnel_is_asked_for_with_its_own_headers() {
+        let authority = authority("hooks.test", false);
+        let server = Server::start_tls([Reply::text(200, "")], authority.server).await;
+        let tunnel = Tunnel::start(&server).await;
+        let http = format!(
+            "proxy_url: {}\nproxy_connect_header:\n  X-Team: [a, b]\nbearer_token: abc\ntls_config:\n  ca: |\n{}",
+            tunnel.url(),
+            indented(&authority.ca)
+        );
+        send(&notifier(&webhook("https://hooks.test/x", &http)), &firing()).await.unwrap();
+        let asked = tunnel.asked();
+        assert_eq!(asked.len(), 1, "{asked:?}");
+        assert_eq!(asked[0].line, "CONNECT hooks.test:443 HTTP/1.1");
+        assert_eq!(asked[0].headers("x-team"), ["a", "b"]);
+        assert_eq!(asked[0].header("authorization"), "");
+        let seen = server.only();
+        assert_eq!((seen.line.as_str(), seen.header("x-team")), ("POST /x HTTP/1.1", ""));
+        assert_eq!(seen.header("authorization"), "Bearer abc");
     }
 
     #[tokio::test]
@@ -519,35 +552,6 @@ mod tests {
         let body = tokens.only().body;
         let (_, assertion) = body.split_once("&assertion=").unwrap();
         assert_eq!(assertion.split('.').count(), 3, "{body}");
-    }
-
-    struct Authority {
-        ca: String,
-        key: KeyPair,
-        server: rustls::ServerConfig,
-    }
-
-    /// A server whose certificate signs itself; with `clients` it wants the same from them.
-    fn authority(name: &str, clients: bool) -> Authority {
-        let CertifiedKey { cert, signing_key } =
-            rcgen::generate_simple_self_signed([name.to_owned()]).unwrap();
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let builder = rustls::ServerConfig::builder_with_provider(Arc::clone(&provider))
-            .with_safe_default_protocol_versions()
-            .unwrap();
-        let builder = if clients {
-            let mut roots = RootCertStore::empty();
-            roots.add(cert.der().clone()).unwrap();
-            let verifier =
-                WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).build();
-            builder.with_client_cert_verifier(verifier.unwrap())
-        } else {
-            builder.with_no_client_auth()
-        };
-        let key = PrivateKeyDer::try_from(signing_key.serialize_der()).unwrap();
-        let chain: Vec<CertificateDer<'static>> = vec![cert.der().clone()];
-        let server = builder.with_single_cert(chain, key).unwrap();
-        Authority { ca: cert.pem(), key: signing_key, server }
     }
 
     fn indented(text: &str) -> String {

@@ -10,6 +10,8 @@ mod call;
 mod cut;
 mod deny;
 mod error;
+#[cfg(test)]
+mod every;
 pub(crate) mod http;
 mod json;
 mod mail;
@@ -36,6 +38,7 @@ pub use deny::{BadNetwork, Deny};
 pub use error::{BuildError, FailureReason, SendError, report};
 pub use http::reach;
 pub use retry::{Attempt, Attempts, Failure, Outcome, deliver};
+pub(crate) use smtp::converse_with;
 
 use crate::config::Integration;
 use crate::config::block::Block;

@@ -1,13 +1,16 @@
 //! One mail to one server: connecting, TLS, authentication, envelope, data. Every step has its own
 //! bound besides the deadline of the flush. It knows nothing of headers or alerts.
 
+use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use futures_util::FutureExt as _;
 use lettre::Address;
 use lettre::transport::smtp::client::{
-    AsyncSmtpConnection, Certificate, CertificateStore, Identity, TlsParameters, TlsVersion,
+    AsyncSmtpConnection, AsyncTokioStream, Certificate, CertificateStore, Identity, TlsParameters,
+    TlsVersion,
 };
 use lettre::transport::smtp::extension::{ClientId, Extension};
 use lettre::transport::smtp::response::Response;
@@ -60,7 +63,7 @@ pub(super) struct Server<'a> {
 
 /// Who has got the mail and who has not, with the server's answer.
 #[derive(Debug, Default)]
-pub(super) struct Delivery {
+pub(crate) struct Delivery {
     /// The server has taken the mail for them.
     pub(super) accepted: Vec<Address>,
     /// Refused with 5xx: it will happen again.
@@ -80,15 +83,20 @@ impl Server<'_> {
         to: &[Address],
         mail: &[u8],
     ) -> Result<Delivery, SendError> {
-        let mut connection = self.connect(deny).await?;
-        let sent = self.converse(&mut connection, from, to, mail).await;
-        match step("send QUIT command", QUIT_TIMEOUT, connection.quit()).await {
-            Err(error) if sent.is_ok() => {
-                debug!(error = %super::report(&error), "mail server did not say goodbye");
+        let dialogue = async {
+            let mut connection = self.connect(deny).await?;
+            let sent = self.converse(&mut connection, from, to, mail).await;
+            match step("send QUIT command", QUIT_TIMEOUT, connection.quit()).await {
+                Err(error) if sent.is_ok() => {
+                    debug!(error = %super::report(&error), "mail server did not say goodbye");
+                }
+                _ => {}
             }
-            _ => {}
-        }
-        sent
+            sent
+        };
+        // A line of blanks in a greeting ends lettre, and the connection with it.
+        let read = AssertUnwindSafe(dialogue).catch_unwind().await;
+        read.unwrap_or_else(|_| Err(failure("the mail server's answer cannot be read")))
     }
 
     async fn connect(&self, deny: &Deny) -> Result<AsyncSmtpConnection, SendError> {
@@ -195,6 +203,31 @@ impl Server<'_> {
             Mechanism::Login => plain_login(connection, login).await,
         }
     }
+}
+
+/// Delivers to whatever is at the other end of `stream`: for the fuzzer.
+pub(crate) async fn converse_with(
+    stream: Box<dyn AsyncTokioStream>,
+) -> Result<Delivery, SendError> {
+    let hello = ClientId::Domain("localhost".to_owned());
+    let mut connection = AsyncSmtpConnection::connect_with_transport(stream, &hello)
+        .await
+        .map_err(|error| SendError::network("greeting", error))?;
+    let word = || "word".to_owned();
+    let login =
+        Login { username: word(), identity: String::new(), password: word(), secret: word() };
+    let server = Server {
+        host: "localhost",
+        port: "25",
+        hello: "localhost",
+        security: Security::None,
+        tls: &TlsConfig::default(),
+        login: Some(login),
+    };
+    let address = |text: &str| text.parse().map_err(|_| SendError::invalid("address"));
+    let (from, to) =
+        (address("a@example.org")?, [address("b@example.org")?, address("c@example.org")?]);
+    server.converse(&mut connection, &from, &to, b"Subject: x\r\n\r\nx\r\n").await
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -339,7 +372,10 @@ pub(super) fn tls_parameters(config: &TlsConfig, host: &str) -> Result<TlsParame
         builder = builder.add_root_certificate(Certificate::from_pem(pem).map_err(bad)?);
     }
     if let Some((cert, key)) = material.identity() {
-        builder = builder.identify_with(Identity::from_pem(cert, key).map_err(bad)?);
+        // lettre takes the certificate's text as it is for its bytes, so it gets the bytes; those of one certificate.
+        let chain = super::tls::certificates(cert, "TLS client certificate")?;
+        let leaf = chain.first().map(AsRef::as_ref).unwrap_or_default();
+        builder = builder.identify_with(Identity::from_pem(leaf, key).map_err(bad)?);
     }
     if config.min_version == Some(MinVersion::Tls13) {
         builder = builder.set_min_tls_version(TlsVersion::Tlsv13);
@@ -381,6 +417,42 @@ mod tests {
         let both = "find auth mechanism: unknown auth mechanism: XOAUTH2; \
                     missing password for PLAIN auth mechanism";
         check("XOAUTH2 PLAIN", "", "s", Err(both));
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_ends_the_library_is_a_failure_to_be_tried_again() {
+        use tokio::io::AsyncWriteExt as _;
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port().to_string();
+        tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            stream.write_all(b"220 x\r\n250-x\r\n250  \r\n").await.unwrap();
+            std::future::pending::<()>().await;
+        });
+        let server = Server {
+            host: "127.0.0.1",
+            port: &port,
+            hello: "localhost",
+            security: Security::None,
+            tls: &TlsConfig::default(),
+            login: None,
+        };
+        let from: Address = "a@example.org".parse().unwrap();
+        let sent = server.deliver(&Deny::default(), &from, std::slice::from_ref(&from), b"").await;
+        let error = sent.unwrap_err();
+        assert!(error.retry(), "{error}");
+        assert_eq!(error.to_string(), "the mail server's answer cannot be read");
+    }
+
+    #[test]
+    fn a_client_certificate_can_be_used() {
+        let own = crate::notify::testing::authority("localhost", false);
+        let config = TlsConfig {
+            cert: crate::config::http::Source::Inline(own.ca.as_str().into()),
+            key: crate::config::http::Source::Inline(own.key.serialize_pem().into()),
+            ..TlsConfig::default()
+        };
+        tls_parameters(&config, "localhost").unwrap();
     }
 
     #[test]

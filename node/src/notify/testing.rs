@@ -5,9 +5,13 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use rcgen::{CertifiedKey, KeyPair};
+use rustls::RootCertStore;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::WebPkiClientVerifier;
 use tocsin_service::clock::Clock;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 
 use super::{Batch, Context, Deny, Notifier, Parts, SendError, Sent, Settings};
@@ -64,13 +68,15 @@ pub(crate) struct Reply {
     hang: bool,
     /// Bytes that are announced and never come.
     missing: usize,
+    /// Whether the connection stays open without them.
+    stalls: bool,
 }
 
 impl Reply {
     /// A status with a body of plain text.
     pub(crate) fn text(status: u16, body: &str) -> Self {
         let headers = vec![("Content-Type", "text/plain".to_owned())];
-        Self { status, headers, body: body.to_owned(), hang: false, missing: 0 }
+        Self { status, headers, body: body.to_owned(), hang: false, missing: 0, stalls: false }
     }
 
     /// A status with a JSON body.
@@ -87,6 +93,16 @@ impl Reply {
     /// Ends the connection before the announced end of the body.
     pub(crate) fn cut_off() -> Self {
         Self { missing: 10, ..Self::text(200, "some") }
+    }
+
+    /// The same answer, of which the end is missing.
+    pub(crate) fn without_end(self) -> Self {
+        Self { missing: 10, ..self }
+    }
+
+    /// The same answer, whose end does not come.
+    pub(crate) fn stalled(self) -> Self {
+        Self { stalls: true, ..self.without_end() }
     }
 
     /// Takes the request and never answers.
@@ -196,11 +212,86 @@ impl Server {
                 reply.body.len() + reply.missing,
                 reply.body
             );
-            if stream.write_all(answer.as_bytes()).await.is_err() || reply.missing > 0 {
+            let written = stream.write_all(answer.as_bytes()).await;
+            if reply.stalls {
+                std::future::pending::<()>().await;
+            }
+            if written.is_err() || reply.missing > 0 {
                 return;
             }
         }
     }
+}
+
+/// A proxy that connects everybody to one server, whatever they ask for, and remembers what that was.
+pub(crate) struct Tunnel {
+    port: u16,
+    asked: Arc<Mutex<Vec<Seen>>>,
+}
+
+impl Tunnel {
+    /// A tunnel to `server`.
+    pub(crate) async fn start(server: &Server) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let asked: Arc<Mutex<Vec<Seen>>> = Arc::default();
+        let (heard, to) = (Arc::clone(&asked), server.port);
+        tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                let heard = Arc::clone(&heard);
+                tokio::spawn(async move {
+                    let Some(seen) = read_request(&mut stream, &mut Vec::new()).await else {
+                        return;
+                    };
+                    heard.lock().unwrap().push(seen);
+                    let _ = stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await;
+                    let mut server = TcpStream::connect(("127.0.0.1", to)).await.unwrap();
+                    let _ = tokio::io::copy_bidirectional(&mut stream, &mut server).await;
+                });
+            }
+        });
+        Self { port, asked }
+    }
+
+    /// For `proxy_url`.
+    pub(crate) fn url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
+    /// All that was asked for.
+    pub(crate) fn asked(&self) -> Vec<Seen> {
+        self.asked.lock().unwrap().clone()
+    }
+}
+
+/// A certificate that signs itself, and a server that shows it.
+pub(crate) struct Authority {
+    pub(crate) ca: String,
+    pub(crate) key: KeyPair,
+    pub(crate) server: rustls::ServerConfig,
+}
+
+/// A server whose certificate signs itself; with `clients` it wants the same from them.
+pub(crate) fn authority(name: &str, clients: bool) -> Authority {
+    let CertifiedKey { cert, signing_key } =
+        rcgen::generate_simple_self_signed([name.to_owned()]).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let builder = rustls::ServerConfig::builder_with_provider(Arc::clone(&provider))
+        .with_safe_default_protocol_versions()
+        .unwrap();
+    let builder = if clients {
+        let mut roots = RootCertStore::empty();
+        roots.add(cert.der().clone()).unwrap();
+        let verifier =
+            WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).build();
+        builder.with_client_cert_verifier(verifier.unwrap())
+    } else {
+        builder.with_no_client_auth()
+    };
+    let key = PrivateKeyDer::try_from(signing_key.serialize_der()).unwrap();
+    let chain: Vec<CertificateDer<'static>> = vec![cert.der().clone()];
+    let server = builder.with_single_cert(chain, key).unwrap();
+    Authority { ca: cert.pem(), key: signing_key, server }
 }
 
 async fn read_request(stream: &mut (impl AsyncRead + Unpin), buffer: &mut Vec<u8>) -> Option<Seen> {

@@ -96,7 +96,13 @@ pub(crate) fn client_config(
         .map_err(|error| BuildError::new("TLS client certificate", error))
 }
 
-fn certificates(pem: &[u8], what: &str) -> Result<Vec<CertificateDer<'static>>, BuildError> {
+/// All certificates of a PEM text, at least one.
+/// # Errors
+/// On a text that is none.
+pub(super) fn certificates(
+    pem: &[u8],
+    what: &str,
+) -> Result<Vec<CertificateDer<'static>>, BuildError> {
     let all: Vec<_> = CertificateDer::pem_slice_iter(pem)
         .collect::<Result<_, _>>()
         .map_err(|error| BuildError::new(what, error))?;

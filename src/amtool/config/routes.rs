@@ -80,7 +80,8 @@ pub(in crate::amtool) async fn load(
         let warning = "Warning: --config.file flag overrides the --alertmanager.url.";
         context.console.tell(warning);
     }
-    let config = config::load(file, context.features).map_err(|mistakes| mistakes.summary())?;
+    let config =
+        config::load_unshown(file, context.features).map_err(|mistakes| mistakes.summary())?;
     Ok(config.routes)
 }
 

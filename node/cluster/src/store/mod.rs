@@ -3,7 +3,7 @@
 mod dir;
 mod load;
 mod log;
-mod segment;
+pub(crate) mod segment;
 mod snapshot;
 
 use std::io;

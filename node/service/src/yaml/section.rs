@@ -64,8 +64,8 @@ impl Report {
 
 /// The line without the values of keys that may hold secrets, and not too long.
 fn presentable(line: &str, place: Place) -> String {
-    const WORDS: [&str; 8] =
-        ["password", "pasword", "secret", "token", "key", "credential", "url", "bearer"];
+    const WORDS: [&str; 9] =
+        ["password", "pasword", "secret", "token", "key", "credential", "url", "bearer", "header"];
     const LONGEST: usize = 160;
     let shown = match line.find(": ") {
         Some(at) if WORDS.iter().any(|word| line[..at].to_lowercase().contains(word)) => {

@@ -1,0 +1,4 @@
+//! See `access_line` in `targets.rs`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| tocsin_fuzz::run("access_line", data));

@@ -1,0 +1,4 @@
+//! See `template_parse` in `targets.rs`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| tocsin_fuzz::run("template_parse", data));

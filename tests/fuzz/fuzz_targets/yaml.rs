@@ -1,0 +1,4 @@
+//! See `yaml` in `targets.rs`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| tocsin_fuzz::run("yaml", data));
