@@ -67,13 +67,20 @@ fn flags(root: &Path) -> Vec<String> {
     let started = units
         .filter(|path| !path.is_symlink())
         .find_map(|path| exec_start(&std::fs::read_to_string(path).ok()?));
-    let Some(words) = started else { return environment };
-    let mut flags = Vec::new();
-    for word in words.into_iter().skip(1) {
+    let Some(words) = started else { return joined(environment) };
+    let expanded = words.into_iter().skip(1).flat_map(|word| {
         let name = word.trim_start_matches('$').trim_matches(['{', '}']);
-        if word.starts_with('$') && NAMES.contains(&name) {
-            flags.extend(environment.iter().cloned());
-        } else if word.starts_with("--") {
+        let is_ours = word.starts_with('$') && NAMES.contains(&name);
+        if is_ours { environment.clone() } else { vec![word] }
+    });
+    joined(expanded)
+}
+
+/// Each flag with its value as one word.
+fn joined(words: impl IntoIterator<Item = String>) -> Vec<String> {
+    let mut flags: Vec<String> = Vec::new();
+    for word in words {
+        if word.starts_with("--") {
             flags.push(word);
         } else if let Some(flag) = flags.last_mut().filter(|flag| !flag.contains('=')) {
             flag.push('=');
