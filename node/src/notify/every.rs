@@ -209,7 +209,7 @@ impl Row {
 
     async fn line(&self) -> String {
         const LONG: Duration = Duration::from_secs(20);
-        const SHORT: Duration = Duration::from_millis(400);
+        const SHORT: Duration = Duration::from_secs(4);
         let status = |code| vec![Reply::text(code, "")];
         let moved = |code| {
             let mut answers = vec![Reply::redirect(code, "/SECRET/moved")];
