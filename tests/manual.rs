@@ -192,4 +192,8 @@ fn links_lead_somewhere() {
             }
         }
     }
+    let summary = &pages["SUMMARY.md"];
+    for name in pages.keys().filter(|name| *name != "SUMMARY.md") {
+        assert!(summary.contains(&format!("({name})")), "SUMMARY.md does not list {name}");
+    }
 }
