@@ -144,3 +144,9 @@ fn reload(topology: &Topology, config: &str, status: u16) {
     let answer = http::request(node.port, "POST", "/-/reload", &[], "").expect("the node answers");
     assert_eq!(answer.status, status, "{}", answer.body);
 }
+
+#[test]
+fn newcomers_find_their_way_with_and_without_a_script_behind_the_balancer() {
+    let (topology, _sink) = night();
+    browse("tasks", &json!({"base": address(topology.port)}));
+}

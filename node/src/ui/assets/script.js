@@ -56,7 +56,8 @@
 
   // Makes a part of the page like a newer one and leaves alone what the reader holds: focus, ticks, open details, typed text.
   const key = (node) => node.dataset?.key ?? node.id ?? '';
-  const morph = (from, to, force) => {
+  /** Fields that the reader touched after `until` keep what is in them. */
+  const morph = (from, to, until) => {
     if (from.nodeName !== to.nodeName || key(from) !== key(to)) return from.replaceWith(to);
     if (from.nodeType !== 1) {
       if (from.data !== to.data) from.data = to.data;
@@ -69,7 +70,7 @@
       if (name !== 'open' && name !== 'data-at' && !to.hasAttribute(name)) from.removeAttribute(name);
     }
     if (from.matches('input, select')) {
-      if (from === document.activeElement || (from.touched && !force)) return;
+      if (from === document.activeElement || from.touched > until) return;
       if (from.type === 'checkbox') return;
       if (from.nodeName === 'INPUT') { from.value = to.getAttribute('value') ?? ''; return; }
     }
@@ -80,7 +81,7 @@
       const found = name ? keyed.get(name) : here && !key(here) && here.nodeName === next.nodeName ? here : null;
       if (!found) { from.insertBefore(next, here); continue; }
       if (found === here) here = here.nextSibling; else from.insertBefore(found, here);
-      morph(found, next, force);
+      morph(found, next, until);
     }
     while (here) {
       const next = here.nextSibling;
@@ -95,6 +96,7 @@
   /** Fetches a page and takes over the parts named; the newest request wins. */
   const load = async (url, { parts = ['#top', '#banners', '#main', '#foot'], options = {}, force = false } = {}) => {
     const mine = ++asked;
+    const until = force ? performance.now() : 0;
     running?.abort();
     running = new AbortController();
     let answer;
@@ -108,7 +110,7 @@
       document.title = page.title || document.title;
       for (const part of parts) {
         const [from, to] = [$(part), $(part, page)];
-        if (from && to) morph(from, to, force);
+        if (from && to) morph(from, to, until);
       }
       times();
       picked();
@@ -237,7 +239,7 @@
       }
     });
     document.addEventListener('input', ({ target }) => {
-      target.touched = true;
+      target.touched = performance.now();
       if (target.matches('[data-type]')) {
         const url = query(target.form);
         load(url, { parts: typing });
