@@ -8,6 +8,7 @@
 
 mod amtool;
 mod bad_input;
+mod clients;
 mod demo;
 mod flags_and_reload;
 mod fuzz_seeds;
