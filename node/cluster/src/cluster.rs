@@ -248,6 +248,12 @@ impl Cluster {
         self.core.counts.stalls(mono::now())
     }
 
+    /// How long ago the last stall began and ended that is over and has been counted.
+    #[must_use]
+    pub fn last_stall(&self) -> Option<(Duration, Duration)> {
+        self.core.counts.last_stall(mono::now())
+    }
+
     /// Ends once no stall is going on that its tick has not found yet: what follows from it is known then.
     pub async fn awake(&self) {
         let mut ticks = self.core.ticks.subscribe();

@@ -48,6 +48,9 @@ pub(crate) struct Counts {
     pub(crate) read_errors: AtomicU64,
     pub(crate) write_errors: AtomicU64,
     stalls: AtomicU64,
+    /// Monotonic milliseconds of the last one's begin and end; the end is 0 if there was none.
+    stall_from_ms: AtomicU64,
+    stall_to_ms: AtomicU64,
     /// Monotonic milliseconds of the last tick.
     tick_ms: AtomicU64,
 }
@@ -78,13 +81,27 @@ impl Counts {
         let stalled = self.is_stalled(now);
         self.stalls.fetch_add(u64::from(stalled), Ordering::Relaxed);
         let now_ms = u64::try_from(now.as_millis()).unwrap_or(u64::MAX);
-        let last_ms = self.tick_ms.swap(now_ms, Ordering::Relaxed);
+        let last_ms = self.tick_ms.load(Ordering::Relaxed);
+        if stalled {
+            self.stall_from_ms.store(last_ms, Ordering::Relaxed);
+            self.stall_to_ms.store(now_ms, Ordering::Relaxed);
+        }
+        // Who sees by this tick that the stall is over sees when it was.
+        self.tick_ms.store(now_ms, Ordering::Release);
         stalled.then(|| Duration::from_millis(now_ms.saturating_sub(last_ms)))
+    }
+
+    /// How long ago the last stall that a tick has found began and ended.
+    pub(crate) fn last_stall(&self, now: Duration) -> Option<(Duration, Duration)> {
+        let ago =
+            |ms: &AtomicU64| now.saturating_sub(Duration::from_millis(ms.load(Ordering::Relaxed)));
+        let found = self.stall_to_ms.load(Ordering::Relaxed) != 0;
+        found.then(|| (ago(&self.stall_from_ms), ago(&self.stall_to_ms)))
     }
 
     /// Whether the clockwork should have ticked long ago.
     pub(crate) fn is_stalled(&self, now: Duration) -> bool {
-        match self.tick_ms.load(Ordering::Relaxed) {
+        match self.tick_ms.load(Ordering::Acquire) {
             0 => false,
             last => STALL < now.saturating_sub(Duration::from_millis(last)),
         }

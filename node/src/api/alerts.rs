@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode, header};
 use hyper::body::Incoming;
-use tocsin_core::label::Fingerprint;
+use tocsin_core::{alert::AlertInput, label::Fingerprint};
 use tocsin_service::{
     web::{Body, Peer, read_body},
     wire,
@@ -17,6 +17,7 @@ use super::{
     error::ApiError,
     filter::alert_query,
     json::push_string,
+    stall::Late,
     times,
     wire::{push, push_array, push_labels, read_alerts},
 };
@@ -35,9 +36,11 @@ pub(super) async fn post(
     peer: &Peer,
 ) -> Result<Response<Body>, ApiError> {
     let bytes = read_body(body, BODY_MAX_BYTES).await.map_err(|error| ApiError::body(&error))?;
-    refuse_abandoned(app, peer)?;
-    let inputs = read_alerts(&super::json::text(&bytes))?;
+    refuse_abandoned(app, peer).await?;
+    let mut inputs = read_alerts(&super::json::text(&bytes))?;
+    let outdated = take_outdated(app, &mut inputs).await;
     let posted = app.engine.post_alerts(ApiVersion::V2, inputs).await;
+    outdated?;
     let mut answer = if posted.invalid.is_empty() {
         Response::new(Body::empty())
     } else {
@@ -51,12 +54,39 @@ pub(super) async fn post(
 ///
 /// # Errors
 /// An answer that nobody will read.
-pub(super) fn refuse_abandoned(app: &App, peer: &Peer) -> Result<(), ApiError> {
-    if !app.stalls.abandoned(app.engine.cluster().stalls(), peer) {
+pub(super) async fn refuse_abandoned(app: &App, peer: &Peer) -> Result<(), ApiError> {
+    let cluster = app.engine.cluster();
+    cluster.awake().await;
+    if !app.stalls.abandoned(cluster.stalls(), peer) {
         return Ok(());
     }
     info!(peer = %peer.address, "post dropped: its sender went away while this process stood still");
     let text = "the sender has gone\n".to_owned();
+    Err(ApiError::Plain { status: StatusCode::SERVICE_UNAVAILABLE, text })
+}
+
+/// Drops alerts that may have waited while this process stood still and been overtaken meanwhile. Others of the same post are good.
+///
+/// # Errors
+/// An answer that makes a balancer ask another node, if there were any.
+pub(super) async fn take_outdated(app: &App, inputs: &mut Vec<AlertInput>) -> Result<(), ApiError> {
+    let (engine, now) = (&app.engine, app.engine.now());
+    let Some(stall) = engine.cluster().last_stall().and_then(|stall| Late::of(stall, now)) else {
+        return Ok(());
+    };
+    // What was told to others meanwhile must be known.
+    engine.cluster().wait_caught_up().await;
+    let before = inputs.len();
+    inputs.retain(|input| {
+        let known = || engine.alert_times(input.labels.clone().without_empty().fingerprint());
+        !input.ends_at.is_some_and(|end| stall.overtook(end, known))
+    });
+    let dropped = before - inputs.len();
+    if dropped == 0 {
+        return Ok(());
+    }
+    info!(alerts = dropped, "alerts dropped: overtaken while this process stood still");
+    let text = "alerts overtaken while this node stood still are not taken\n".to_owned();
     Err(ApiError::Plain { status: StatusCode::SERVICE_UNAVAILABLE, text })
 }
 

@@ -17,7 +17,9 @@ use tocsin_service::web::{Body, Peer, read_body};
 
 use super::{
     App, Query,
-    alerts::{BODY_MAX_BYTES, listed, mark_degraded, push_fingerprint, refuse_abandoned},
+    alerts::{
+        BODY_MAX_BYTES, listed, mark_degraded, push_fingerprint, refuse_abandoned, take_outdated,
+    },
     error::{ApiError, go_quote, json_response, plain_response},
     filter, json,
     json::{JsonError, Reader, push_string},
@@ -193,10 +195,13 @@ pub(super) async fn post_alerts(
     peer: &Peer,
 ) -> Result<Response<Body>, ApiError> {
     let text = text(body).await?;
-    refuse_abandoned(app, peer)?;
+    refuse_abandoned(app, peer).await?;
     let names = app.engine.matcher_mode().names();
-    let inputs = read_alerts(&text, names).map_err(|error| ApiError::BadData(error.to_string()))?;
+    let mut inputs =
+        read_alerts(&text, names).map_err(|error| ApiError::BadData(error.to_string()))?;
+    let outdated = take_outdated(app, &mut inputs).await;
     let posted = app.engine.post_alerts(ApiVersion::V1, inputs).await;
+    outdated?;
     let mut answer = if posted.invalid.is_empty() {
         success(None)
     } else {

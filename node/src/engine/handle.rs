@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use tocsin_cluster::Cluster;
-use tocsin_core::alert::AlertInput;
+use tocsin_core::alert::{AlertInput, Times};
 use tocsin_core::label::Fingerprint;
 use tocsin_core::matcher::Mode;
 use tocsin_core::silence::{Silence, SilenceInput};
@@ -81,6 +81,12 @@ impl Handle {
     /// Takes a posted batch in: answers once it is as safe as it must be.
     pub async fn post_alerts(&self, version: ApiVersion, alerts: Vec<AlertInput>) -> Posted {
         ingest::post(&self.shared, version, alerts).await
+    }
+
+    /// When an alert starts, ends and was last told, if it is known.
+    #[must_use]
+    pub fn alert_times(&self, alert: Fingerprint) -> Option<Times> {
+        self.shared.alerts.with(alert, |alert| alert.times())
     }
 
     /// The alerts that are wanted, by fingerprint. Read them in chunks with [`Handle::each_alert`].
