@@ -255,7 +255,10 @@ fn httplog(out: &mut Vec<u8>, date: &str, line: &Line<'_>, at_us: i64) {
         }
     }
     out.push(b' ');
-    push_int(out, u64::from(line.status));
+    match line.status {
+        0 => out.extend_from_slice(b"-1"),
+        status => push_int(out, u64::from(status)),
+    }
     out.push(b' ');
     push_int(out, line.bytes_out);
     out.extend_from_slice(b" - - ");

@@ -503,7 +503,7 @@ impl Server {
             Admin::Maint => "MAINT".to_owned(),
             _ if !resolved => "MAINT (resolution)".to_owned(),
             Admin::Drain if up => state.health.text("DRAIN"),
-            _ if !checked => "no check".to_owned(),
+            _ if !checked || (up && !state.checks_on) => "no check".to_owned(),
             _ if state.refuses_load => state.health.text("NOLB"),
             _ => state.health.text("UP"),
         };

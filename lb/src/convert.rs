@@ -48,7 +48,7 @@ struct Proxy {
     all_backups: Option<bool>,
     on_404: Option<bool>,
     separate_errors: bool,
-    log_null: bool,
+    dont_log_null: bool,
     balance: Option<String>,
     server_close: Option<bool>,
     retries: Option<String>,
@@ -351,7 +351,7 @@ impl Proxy {
     fn option(&mut self, name: &str, rest: &[&str], on: bool) -> Result {
         match (name, rest) {
             ("httplog" | "http-use-htx" | "tcpka" | "clitcpka" | "srvtcpka", _) => {}
-            ("dontlognull", []) => self.log_null = !on,
+            ("dontlognull", []) => self.dont_log_null = on,
             ("http-server-close" | "httpclose" | "forceclose", []) => self.server_close = Some(on),
             ("http-keep-alive", []) => self.server_close = Some(!on),
             ("forwardfor", rest) => {

@@ -99,7 +99,9 @@ fn send(
     let mut head = Vec::with_capacity(1024);
     client.head.forward(raw, &client.forward(backend, &target.text, Some(length)), &mut head);
     let visit = Visit::begin(slot, &client.worker);
-    backend.counters.shard(client.worker.id).chosen.add(1);
+    for counters in [&*backend.counters, &server.counters] {
+        counters.shard(client.worker.id).chosen.add(1);
+    }
     let (worker, backend, pieces) = (client.worker.clone(), backend.clone(), pieces.to_vec());
     copies.spawn(async move { copy(&worker, &backend, &visit, &head, &pieces).await });
 }

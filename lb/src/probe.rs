@@ -20,7 +20,7 @@ const ANSWER_MAX: usize = 16 << 10;
 
 /// Checks one server until the task is dropped. `place` of `count` spreads the first checks.
 pub(crate) async fn watch(lb: Arc<Balancer>, server: Arc<Server>, place: u32, count: u32) {
-    let mut wait = server.check.interval * place / count.max(1);
+    let mut wait = server.check_interval() * place / count.max(1);
     let mut jitter = u64::from(server.id) * 0x9e37 + 1;
     loop {
         let _ = tokio::time::timeout(wait, server.kick.notified()).await;
@@ -80,7 +80,7 @@ async fn check(server: &Server, timeouts: &Timeouts) -> (CheckResult, Option<Clu
         Ok(answer) => {
             let status = judge(answer.status, options);
             let info = match status {
-                CheckStatus::L7Status => format!("HTTP status {}", answer.status),
+                CheckStatus::L7Status => answer.phrase,
                 _ => String::new(),
             };
             let result = CheckResult { status, http: Some(answer.status), duration_ms, info };
@@ -107,6 +107,7 @@ fn judge(status: u16, options: &CheckOptions) -> CheckStatus {
 #[derive(Debug, PartialEq, Eq)]
 struct Answer {
     status: u16,
+    phrase: String,
     cluster: Option<ClusterSeen>,
 }
 
@@ -199,10 +200,11 @@ fn parse(header: &[u8]) -> Option<Answer> {
     let mut lines = text.split("\r\n");
     let rest = lines.next()?.strip_prefix("HTTP/1.")?;
     let status = rest.get(2..5)?.parse().ok().filter(|s| (100..600).contains(s))?;
+    let phrase = rest.get(6..).unwrap_or_default().trim().to_owned();
     let cluster = lines.filter_map(|line| line.split_once(':')).find_map(|(name, value)| {
         name.eq_ignore_ascii_case(CLUSTER.as_str()).then(|| ClusterSeen::parse(value))?
     });
-    Some(Answer { status, cluster })
+    Some(Answer { status, phrase, cluster })
 }
 
 #[cfg(test)]

@@ -139,7 +139,7 @@ fn frontend(out: &mut String, proxy: &Proxy, base: &str, lists: &[UserList]) {
         forward.push(("except", format!("{:?}", proxy.forward_except)));
     }
     let _ = writeln!(out, "    forward_for: {}", braces(&forward));
-    if proxy.log_null {
+    if !proxy.dont_log_null {
         out.push_str("    dont_log_null: false\n");
     }
     timeouts(out, proxy, &["http_request", "http_keep_alive", "client"]);

@@ -110,7 +110,7 @@ fn apply(lb: &Arc<Balancer>, options: &StatsOptions, proof: &Proof, form: &str) 
         return "NONE";
     }
     let safe = options.admin != AdminMode::Any && query_value(form, "force") != "1";
-    let (mut done, mut failed) = (0, 0);
+    let (mut done, mut failed, mut denied) = (0, 0, 0);
     for name in &names {
         let Some(server) = backend.servers.iter().find(|s| s.name() == *name) else {
             failed += 1;
@@ -120,14 +120,15 @@ fn apply(lb: &Arc<Balancer>, options: &StatsOptions, proof: &Proof, form: &str) 
         match act(lb, &place, &action, safe, &proof.who()) {
             Ok(true) => done += 1,
             Ok(false) => {}
-            Err(Refused::LastServer) => failed += 1,
+            Err(Refused::LastServer) => denied += 1,
             Err(_) => return "ERRP",
         }
     }
-    match (done, failed) {
-        (0, 0) => "NONE",
-        (_, 0) => "DONE",
-        (0, _) => "DENY",
+    match (done, failed, denied) {
+        (0, 0, 0) => "NONE",
+        (_, 0, 0) => "DONE",
+        (0, 0, _) => "DENY",
+        (0, ..) => "ERRP",
         _ => "PART",
     }
 }

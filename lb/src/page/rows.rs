@@ -2,6 +2,7 @@
 
 use crate::backend::{Backend, Server, Snapshot};
 use crate::balancer::{Balancer, Frontend, Topology};
+use crate::config::ObserveMode;
 use crate::stats::{Counters, Times, Totals};
 
 /// HAProxy 2.6's fields; their positions are a contract.
@@ -175,7 +176,16 @@ fn server(backend: &Backend, server: &Server, legends: bool, now_ms: u64) -> Row
     row.set("svname", server.name());
     common(&mut row, &server.counters, &totals);
     towards(&mut row, &server.counters, &totals, now_ms);
-    row.set("req_tot", "");
+    // What the server answered itself.
+    let answered = [
+        totals.answers_1xx,
+        totals.answers_2xx,
+        totals.answers_3xx,
+        totals.answers_4xx,
+        totals.answers_5xx,
+        totals.answers_other,
+    ];
+    row.set("req_tot", answered.iter().sum::<u64>());
     let limit = |n: u32| if n == 0 { String::new() } else { n.to_string() };
     row.set("slim", limit(server.maxconn()));
     row.set("qlimit", limit(server.options.maxqueue));
@@ -188,7 +198,6 @@ fn server(backend: &Backend, server: &Server, legends: bool, now_ms: u64) -> Row
         ("bck", backup),
         ("downtime", now.downtime_s),
         ("lastchg", now.since_change_s),
-        ("hanafail", totals.observed_failures),
         ("srv_icur", u64::from(server.idle().load(std::sync::atomic::Ordering::Relaxed))),
         ("idle_conn_cur", 0),
         ("safe_conn_cur", u64::from(server.idle().load(std::sync::atomic::Ordering::Relaxed))),
@@ -196,6 +205,9 @@ fn server(backend: &Backend, server: &Server, legends: bool, now_ms: u64) -> Row
         ("need_conn_est", u64::from(server.active())),
         ("uweight", u64::from(server.weight())),
     ]);
+    if backend.options.observe.mode != ObserveMode::None {
+        row.set("hanafail", totals.observed_failures);
+    }
     row.set("status", &now.status);
     row.set("throttle", now.throttle.map(|t| t.to_string()).unwrap_or_default());
     checks(&mut row, &now);
@@ -253,7 +265,6 @@ fn backend(topology: &Topology, backend: &Backend, legends: bool, now_ms: u64) -
         ("chkdown", pool.downs),
         ("lastchg", pool.since_change_s),
         ("downtime", pool.downtime_s),
-        ("intercepted", totals.intercepted),
         ("uweight", u64::from(pool.weight)),
         ("agg_server_status", 0),
         ("agg_server_check_status", 0),

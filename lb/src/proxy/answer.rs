@@ -50,7 +50,7 @@ impl Client {
         keep: bool,
         fields: &str,
     ) -> bool {
-        x.status = status;
+        (x.status, x.own) = (status, true);
         let target = if raw.is_empty() { "" } else { self.head.target(raw) };
         let mut body = Vec::with_capacity(text.len() + 3);
         let json = target.starts_with("/api/");

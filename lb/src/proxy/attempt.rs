@@ -266,7 +266,10 @@ impl Client {
         match broken {
             Broken::Server => {
                 rows.iter().for_each(|r| r.server_aborts.add(1));
-                rows.iter().for_each(|r| r.response_errors.add(1));
+                // As in HAProxy: one that stalls has not broken its answer.
+                if self.watch.fired() != Some(Fired::Timeout) {
+                    rows.iter().for_each(|r| r.response_errors.add(1));
+                }
             }
             Broken::Client(_) | Broken::Body(_) => {
                 rows.iter().for_each(|r| r.client_aborts.add(1));

@@ -139,6 +139,8 @@ pub(crate) struct Exchange {
     pub reached: bool,
     /// Status told to the client.
     pub status: u16,
+    /// Whether the answer was made here.
+    pub own: bool,
     /// How it ended.
     pub term: [u8; 2],
     /// Further attempts.
@@ -166,6 +168,7 @@ impl Exchange {
             server: None,
             reached: false,
             status: 0,
+            own: false,
             term: *b"--",
             retries: 0,
             redispatched: false,
@@ -189,7 +192,6 @@ impl Visit {
     /// Begins a stay.
     pub(crate) fn begin(slot: Slot, worker: &Arc<Worker>) -> Self {
         slot.server.counters.begin(worker.id);
-        slot.server.counters.shard(worker.id).chosen.add(1);
         Visit { slot, worker: worker.clone() }
     }
 
@@ -425,12 +427,17 @@ impl Client {
             Some(_) => (None, *b"KR"),
             None if self.wire.head_too_large() => (Some(Refusal::HeaderTooLarge.answer()), *b"PR"),
             None if malformed => (Some((400, "bad request")), *b"PR"),
+            None if bytes > 0 => (Some((400, "the request ends within its header")), *b"CR"),
             None => (None, *b"CR"),
         };
         x.term = term;
         self.watch.forgive(Fired::Timeout);
         self.watch.forgive(Fired::Crowded);
-        self.frontend.counters.shard(self.worker.id).request_errors.add(1);
+        let shard = self.frontend.counters.shard(self.worker.id);
+        shard.request_errors.add(1);
+        if bytes > 0 {
+            shard.requests.add(1);
+        }
         if term == *b"PR" {
             self.capture(self.wire.seen());
         }
@@ -464,6 +471,7 @@ impl Client {
         let limits = self.frontend.options.limits;
         let counters = self.frontend.counters.clone();
         let shard = counters.shard(self.worker.id);
+        shard.requests.add(1);
         if let Err(refusal) = self.judge(session, raw) {
             let (status, text) = refusal.answer();
             shard.request_errors.add(1);
@@ -472,7 +480,6 @@ impl Client {
             self.reply(x, raw, status, text, false).await;
             return Keep::Linger;
         }
-        shard.requests.add(1);
         if self.origin.denied {
             shard.denied_requests.add(1);
             x.term = *b"PR";
@@ -593,7 +600,10 @@ impl Client {
             let shard = counters.shard(id);
             shard.bytes_in.add(bytes_in);
             shard.bytes_out.add(bytes_out);
-            counters.answer(id, x.status);
+            let servers = server.is_some_and(|s| std::ptr::eq(&s.counters, counters));
+            if x.status > 0 && !(servers && x.own) {
+                counters.answer(id, x.status);
+            }
         }
         for counters in rows.into_iter().skip(1).flatten() {
             counters.times(id, times);

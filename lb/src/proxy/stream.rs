@@ -166,7 +166,11 @@ impl Client {
                     tokio::time::sleep(pause).await;
                 }
                 Some(_) => (reuse, repeated_stale) = (false, true),
-                None => return self.fail(x, raw, replayable, failure).await,
+                None => {
+                    // A body in disorder counts as done, but what follows it is no request.
+                    let whole = replayable || (session.is_body_done() && !failure.is_clients());
+                    return self.fail(x, raw, whole, failure).await;
+                }
             }
         }
     }
@@ -200,7 +204,11 @@ impl Client {
         let mut chosen = if queue.len() == 0 { choose() } else { None };
         let mut waited = Duration::ZERO;
         if chosen.is_none() {
-            x.ahead = (own.map_or(0, |s| s.queue.len()), backend.queue.len());
+            // Itself among them, as HAProxy counts.
+            x.ahead = match own {
+                Some(server) => (server.queue.len() + 1, 0),
+                None => (0, backend.queue.len() + 1),
+            };
             let began = Instant::now();
             let line = queue.join();
             let turn = async {
@@ -223,8 +231,17 @@ impl Client {
         let chosen = chosen.unwrap_or(Err((503, *b"SC")));
         if let Ok((visit, _)) = &chosen {
             x.queue_us = Some(x.queue_us.unwrap_or(0) + us(waited));
-            x.server = Some(visit.server().clone());
-            backend.counters.shard(worker.id).chosen.add(1);
+            let before = x.server.replace(visit.server().clone());
+            // Once, however often the same server is tried.
+            if before.is_none_or(|s| s.id != visit.server().id) {
+                visit.server().counters.shard(worker.id).chosen.add(1);
+                backend.counters.shard(worker.id).chosen.add(1);
+            }
+        } else if x.ahead != (0, 0) {
+            x.queue_us = Some(x.queue_us.unwrap_or(0) + us(waited));
+        }
+        if matches!(chosen, Err((503, _))) {
+            backend.counters.shard(worker.id).connection_errors.add(1);
         }
         chosen
     }
@@ -329,6 +346,9 @@ impl Client {
         }
         self.watch.forgive(Fired::Timeout);
         x.term = term;
+        if failure == Failure::Client {
+            return Keep::Close;
+        }
         let silence = self.head.method(raw) == "POST"
             && self.head.target(raw).starts_with("/api/v2/silences")
             && !failure.is_connect();
