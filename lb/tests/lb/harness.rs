@@ -29,6 +29,10 @@ pub(crate) enum Act {
     Early(Vec<u8>),
     /// Says nothing.
     Hang,
+    /// Sends these bytes and nothing more, but keeps the connection.
+    Stall(Vec<u8>),
+    /// Sends these bytes and closes its own side only.
+    HalfClose(Vec<u8>),
 }
 
 /// An answer of 200 with a body.
@@ -68,6 +72,8 @@ type Behaviour = Box<dyn Fn(&Seen) -> Act + Send + Sync>;
 pub(crate) struct Fake {
     pub address: SocketAddr,
     pub healthy: Arc<AtomicBool>,
+    /// What it does with a health check, if not what `healthy` says.
+    pub check: Arc<Mutex<Option<Act>>>,
     /// Added to the answer of a health check.
     pub check_header: Arc<Mutex<String>>,
     pub ready: Arc<AtomicBool>,
@@ -89,6 +95,7 @@ impl Fake {
         let fake = Fake {
             address: listener.local_addr().unwrap(),
             healthy: Arc::new(AtomicBool::new(true)),
+            check: Arc::default(),
             check_header: Arc::default(),
             ready: Arc::new(AtomicBool::new(true)),
             status: Arc::new(Mutex::new(answer(404, "none"))),
@@ -105,7 +112,8 @@ impl Fake {
         let (seen, stop, kept) = (self.seen.clone(), self.stop.clone(), self.connections.clone());
         let (healthy, header, ready) =
             (self.healthy.clone(), self.check_header.clone(), self.ready.clone());
-        let (reset_at, status) = (self.reset_at.clone(), self.status.clone());
+        let (reset_at, status, check) =
+            (self.reset_at.clone(), self.status.clone(), self.check.clone());
         std::thread::spawn(move || {
             for (number, stream) in listener.incoming().enumerate() {
                 let Ok(stream) = stream else { return };
@@ -114,10 +122,14 @@ impl Fake {
                 }
                 kept.lock().unwrap().push((number, stream.try_clone().unwrap()));
                 let (kept, reset_at, status) = (kept.clone(), reset_at.clone(), status.clone());
+                let check = check.clone();
                 let (seen, behaviour) = (seen.clone(), behaviour.clone());
                 let (healthy, header, ready) = (healthy.clone(), header.clone(), ready.clone());
                 std::thread::spawn(move || {
                     let act = |request: &Seen| match request.line().split(' ').nth(1) {
+                        Some("/-/healthy") if check.lock().unwrap().is_some() => {
+                            check.lock().unwrap().clone().unwrap()
+                        }
                         Some("/-/healthy") if !healthy.load(SeqCst) => answer(500, "ill"),
                         Some("/-/healthy") => {
                             let text = format!(
@@ -152,6 +164,7 @@ impl Fake {
         self.stop.store(true, SeqCst);
         let _ = TcpStream::connect(self.address);
         self.cut();
+        eventually("it refuses", || TcpStream::connect(self.address).is_err().then_some(()));
     }
 
     /// Closes all connections it has.
@@ -219,12 +232,22 @@ fn converse(mut stream: TcpStream, connection: usize, limit: usize, act: &dyn Fn
                 let _ = socket.set_linger(Some(Duration::ZERO));
                 return;
             }
-            Act::Hang => {
-                let _ = stream.read(&mut [0; 1]);
-                return;
+            Act::Hang => return wait_for_end(&mut stream),
+            Act::Stall(text) => {
+                let _ = stream.write_all(&text);
+                return wait_for_end(&mut stream);
+            }
+            Act::HalfClose(text) => {
+                let _ = stream.write_all(&text);
+                let _ = stream.shutdown(std::net::Shutdown::Write);
+                return wait_for_end(&mut stream);
             }
         }
     }
+}
+
+fn wait_for_end(stream: &mut TcpStream) {
+    while stream.read(&mut [0; 4096]).is_ok_and(|n| n > 0) {}
 }
 
 /// An early answer is asked for by the path, since the body is not there yet.
@@ -483,6 +506,17 @@ impl Talk {
         };
         reply.body = body.map_or("<cut>".to_owned(), |b| String::from_utf8_lossy(&b).into_owned());
         reply
+    }
+
+    /// Whether the balancer closes, at the latest when patience ends.
+    pub(crate) fn is_closed(&mut self) -> bool {
+        loop {
+            match self.stream.read(&mut [0; 4096]) {
+                Ok(0) => return true,
+                Ok(_) => {}
+                Err(error) => return error.kind() == std::io::ErrorKind::ConnectionReset,
+            }
+        }
     }
 
     /// Everything until the balancer closes.

@@ -12,6 +12,7 @@ mod harness;
 mod admin;
 mod alerts;
 mod auth;
+mod beside;
 mod faults;
 mod h2;
 mod limits;
