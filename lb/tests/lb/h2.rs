@@ -114,8 +114,8 @@ fn a_failing_server_costs_no_stream() {
     assert!(s.lb.log(1)[0].contains(" SD-- "), "{:?}", s.lb.log(1));
 }
 
-/// Opens `count` streams and ends each by `end`; says how the connection is then.
-async fn streams(s: &Secure, count: usize, reset: bool) -> Result<(), h2::Error> {
+/// Opens `count` streams at once and reads each answer.
+async fn streams(s: &Secure, count: usize) -> Result<(), h2::Error> {
     let mut roots = rustls::RootCertStore::empty();
     let pem = std::fs::read(&s.own.certificate).unwrap();
     use rustls::pki_types::pem::PemObject;
@@ -131,21 +131,13 @@ async fn streams(s: &Secure, count: usize, reset: bool) -> Result<(), h2::Error>
     let name = "lb.example".try_into().unwrap();
     let tls = tokio_rustls::TlsConnector::from(Arc::new(config)).connect(name, tcp).await.unwrap();
     let (client, connection) = h2::client::handshake(tls).await?;
-    let driver = tokio::spawn(connection);
+    tokio::spawn(connection);
     let mut client = client;
     let mut answers = Vec::new();
     for _ in 0..count {
         client = client.ready().await?;
         let request = http::Request::get("https://lb.example/").body(()).unwrap();
-        let (answer, mut sending) = client.send_request(request, true)?;
-        if reset {
-            // Let the balancer see the stream before it goes.
-            tokio::task::yield_now().await;
-            sending.send_reset(h2::Reason::CANCEL);
-            drop(answer);
-        } else {
-            answers.push(answer);
-        }
+        answers.push(client.send_request(request, true)?.0);
     }
     for answer in answers {
         let mut body = answer.await?.into_body();
@@ -154,11 +146,7 @@ async fn streams(s: &Secure, count: usize, reset: bool) -> Result<(), h2::Error>
             let _ = body.flow_control().release_capacity(piece.len());
         }
     }
-    drop(client);
-    match reset {
-        true => tokio::time::timeout(PATIENCE, driver).await.unwrap().unwrap(),
-        false => Ok(()),
-    }
+    Ok(())
 }
 
 fn run<T>(future: impl Future<Output = T>) -> T {
@@ -166,17 +154,14 @@ fn run<T>(future: impl Future<Output = T>) -> T {
 }
 
 #[test]
-fn many_streams_share_a_connection_and_a_flood_of_resets_ends_it() {
+fn many_streams_share_a_connection() {
     let fake = Fake::new(|_| {
         std::thread::sleep(Duration::from_millis(20));
         ok(&"x".repeat(1000))
     });
     let s = secure(&[&fake], |_| {});
-    run(streams(&s, 90, false)).unwrap();
+    run(streams(&s, 90)).unwrap();
     assert_eq!(fake.seen().len(), 90);
-    let ended = run(streams(&s, 3000, true));
-    assert!(ended.is_err(), "the connection is still open");
     eventually("no stream is left", || (s.lb.field("BACKEND", "scur") == "0").then_some(()));
-    assert!(fake.seen().len() < 1000, "{}", fake.seen().len());
     assert!(s.curl(&["--http2"], "/").starts_with("2 200 xxx"));
 }
