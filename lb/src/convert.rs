@@ -714,54 +714,7 @@ mod tests {
     use super::*;
     use crate::config::{self, AdminMode, Level};
 
-    const GUIDE: &str = "\
-global
-    daemon
-    maxconn 4096
-    log stdout local0 info
-    chroot /var/lib/haproxy
-    stats socket /run/haproxy/admin.sock mode 660 level admin
-    stats timeout 30s
-    user haproxy
-    group haproxy
-
-defaults
-    mode http
-    log global
-    option httplog
-    option dontlognull
-    option http-server-close
-    option forwardfor
-    option redispatch
-    retries 3
-    timeout http-request 10s
-    timeout queue 1m
-    timeout connect 10s
-    timeout client 1m
-    timeout server 1m
-    timeout http-keep-alive 10s
-    timeout check 10s
-    maxconn 3000
-
-frontend alertmanager_frontend
-    bind *:9093
-    default_backend alertmanager_backend
-
-backend alertmanager_backend
-    balance roundrobin
-    option httpchk GET /-/healthy
-    http-check expect status 200
-    server alertmanager1 203.0.113.10:9093 check inter 10s fall 3 rise 2
-    server alertmanager2 203.0.113.11:9093 check inter 10s fall 3 rise 2
-    server alertmanager3 203.0.113.12:9093 check inter 10s fall 3 rise 2
-
-frontend stats
-    bind *:8404
-    stats enable
-    stats uri /stats
-    stats refresh 30s
-    stats admin if TRUE
-";
+    const GUIDE: &str = include_str!("../../tests/golden/guide_haproxy.cfg");
 
     #[test]
     fn the_guides_file_becomes_our_defaults() {

@@ -58,7 +58,7 @@ fn not_after(certificate: &[u8]) -> Option<Timestamp> {
 }
 
 /// Tag, content, and what follows, of the first element of DER.
-fn element(bytes: &[u8]) -> Option<(u8, &[u8], &[u8])> {
+pub(crate) fn element(bytes: &[u8]) -> Option<(u8, &[u8], &[u8])> {
     let (&tag, rest) = bytes.split_first()?;
     let (&first, rest) = rest.split_first()?;
     let (length, rest) = match first {

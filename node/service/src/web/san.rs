@@ -3,6 +3,8 @@
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
+use crate::certificate::element;
+
 /// All names in the certificate; nothing when it is not a certificate.
 pub(super) fn names(certificate: &[u8]) -> Option<Vec<String>> {
     let (certificate, _) = expect(certificate, SEQUENCE)?;
@@ -65,22 +67,6 @@ fn name(tag: u8, value: &[u8]) -> Option<String> {
 fn expect(bytes: &[u8], tag: u8) -> Option<(&[u8], &[u8])> {
     let (found, value, rest) = element(bytes)?;
     (found == tag).then_some((value, rest))
-}
-
-/// Tag, value and what follows the first element.
-fn element(bytes: &[u8]) -> Option<(u8, &[u8], &[u8])> {
-    let (&tag, rest) = bytes.split_first()?;
-    let (&first, rest) = rest.split_first()?;
-    let (length, rest) = match first {
-        0..=0x7f => (usize::from(first), rest),
-        0x81..=0x84 => {
-            let (digits, rest) = rest.split_at_checked(usize::from(first & 0x7f))?;
-            (digits.iter().fold(0, |length, digit| length << 8 | usize::from(*digit)), rest)
-        }
-        _ => return None,
-    };
-    let (value, rest) = rest.split_at_checked(length)?;
-    Some((tag, value, rest))
 }
 
 #[cfg(test)]
